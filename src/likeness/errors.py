@@ -1,0 +1,270 @@
+"""Every error that Likeness raises on purpose: what happened, with which value, and what to do next.
+
+```
+LikenessError
+├── SettingsError            a setting that cannot be used
+├── InputError               a photo or argument that cannot be used
+│   ├── PhotoError           a file that does not become pixels
+│   │   ├── PhotoMissing         there is no such file
+│   │   ├── PhotoEmpty           it has no bytes
+│   │   ├── PhotoTooLarge        more bytes or pixels than allowed
+│   │   ├── PhotoUnsupported     not a kind of picture that is read
+│   │   ├── PhotoTruncated       it ends too early
+│   │   └── PhotoCorrupt         its contents contradict themselves
+│   ├── FaceError            pixels that do not give the face asked for
+│   │   ├── NoFace
+│   │   ├── SeveralFaces
+│   │   └── FaceRejected         below the quality gate
+│   └── DatasetError         a folder that is not the data set it is meant to be
+├── NotFound
+│   ├── PersonNotFound
+│   ├── GalleryMissing
+│   └── ModelNotFound
+├── Conflict
+│   ├── PersonExists
+│   ├── PersonAmbiguous          one name, several people
+│   └── SpaceMismatch            vectors of another embedding space
+├── CalibrationError
+│   └── RateUnsupported          a false-match rate finer than the calibration can promise
+├── ModelError
+│   ├── BundleCorrupt            a file whose bytes are not the ones in its manifest
+│   ├── WeightsMissing           the package that carries the weights is not installed
+│   └── ExtraMissing             an optional dependency is not installed
+└── StorageError
+    ├── GalleryCorrupt
+    ├── GalleryBusy
+    └── StorageFull
+```
+
+Each class knows its `code` (stable, snake case), the command's `exit_code`, and the `http_status` of the API.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LikenessError(Exception):
+    """Base of all errors raised on purpose.
+
+    `message` says what happened and with which value; `hint`, where there is one, says what to do next.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process boundaries in worker pools: keep the hint, which Exception's own pickling drops.
+        return (_rebuild, (type(self), self.message, self.hint))
+
+    def as_dict(self) -> dict[str, str]:
+        """The error as plain data: `code`, `message` and, where there is one, `hint`."""
+        data = {"code": self.code, "message": self.message}
+        if self.hint:
+            data["hint"] = self.hint
+        return data
+
+
+def _rebuild(kind: type[LikenessError], message: str, hint: str | None) -> LikenessError:
+    return kind(message, hint=hint)
+
+
+class SettingsError(LikenessError):
+    """A setting has a name or value that cannot be used."""
+
+    code, exit_code, http_status = "settings_invalid", 2, 500
+
+
+class InputError(LikenessError):
+    """A photo or an argument cannot be used."""
+
+    code, exit_code, http_status = "input_invalid", 3, 422
+
+
+class PhotoError(InputError):
+    """A file does not become pixels."""
+
+    code = "photo_unusable"
+
+
+class PhotoMissing(PhotoError):
+    """There is no file at that path, or it may not be read."""
+
+    code, http_status = "photo_missing", 404
+
+
+class PhotoEmpty(PhotoError):
+    """The file has no bytes."""
+
+    code = "photo_empty"
+
+
+class PhotoTooLarge(PhotoError):
+    """The file has more bytes or more pixels than the settings allow."""
+
+    code, http_status = "photo_too_large", 413
+
+
+class PhotoUnsupported(PhotoError):
+    """The file is not a kind of picture that is read here."""
+
+    code, http_status = "photo_unsupported", 415
+
+
+class PhotoTruncated(PhotoError):
+    """The file ends before its picture does."""
+
+    code = "photo_truncated"
+
+
+class PhotoCorrupt(PhotoError):
+    """The file's contents contradict themselves or its kind."""
+
+    code = "photo_corrupt"
+
+
+class FaceError(InputError):
+    """A photo does not give the face asked for."""
+
+    code = "face_unusable"
+
+
+class NoFace(FaceError):
+    """No face was found in the photo."""
+
+    code = "no_face"
+
+
+class SeveralFaces(FaceError):
+    """The photo shows several faces where one is needed."""
+
+    code = "several_faces"
+
+
+class FaceRejected(FaceError):
+    """The face is below the quality gate; the message names the reasons."""
+
+    code = "face_rejected"
+
+
+class DatasetError(InputError):
+    """A folder or file is not the data set that it is meant to be."""
+
+    code = "dataset_invalid"
+
+
+class NotFound(LikenessError):
+    """What was named does not exist."""
+
+    code, exit_code, http_status = "not_found", 4, 404
+
+
+class PersonNotFound(NotFound):
+    """No person in the gallery has that id or name."""
+
+    code = "person_not_found"
+
+
+class GalleryMissing(NotFound):
+    """There is no gallery at that place."""
+
+    code = "gallery_missing"
+
+
+class ModelNotFound(NotFound):
+    """No model bundle has that name."""
+
+    code = "model_not_found"
+
+
+class Conflict(LikenessError):
+    """What was asked contradicts what is stored."""
+
+    code, exit_code, http_status = "conflict", 5, 409
+
+
+class PersonExists(Conflict):
+    """Another person already has that name."""
+
+    code = "person_exists"
+
+
+class PersonAmbiguous(Conflict):
+    """Several people have that name; an id is needed."""
+
+    code = "person_ambiguous"
+
+
+class SpaceMismatch(Conflict):
+    """The vectors belong to another embedding space than the gallery's."""
+
+    code = "embedding_space_mismatch"
+
+
+class CalibrationError(LikenessError):
+    """A calibration cannot be fitted, read or used."""
+
+    code, exit_code, http_status = "calibration_invalid", 6, 422
+
+
+class RateUnsupported(CalibrationError):
+    """The false-match rate asked for is finer than the impostor pairs behind the calibration can promise."""
+
+    code = "false_match_rate_unsupported"
+
+
+class ModelError(LikenessError):
+    """A model bundle cannot be used."""
+
+    code, exit_code, http_status = "model_unusable", 6, 500
+
+
+class BundleCorrupt(ModelError):
+    """A bundle's manifest is malformed, or a file's bytes are not the ones it lists."""
+
+    code = "bundle_corrupt"
+
+
+class WeightsMissing(ModelError):
+    """The package that carries a model's published weights is not installed, or is another version."""
+
+    code = "weights_missing"
+
+
+class ExtraMissing(ModelError):
+    """An optional dependency that this work needs is not installed."""
+
+    code = "extra_missing"
+
+
+class StorageError(LikenessError):
+    """The place where a gallery or a file is kept failed."""
+
+    code, exit_code, http_status = "storage_failed", 7, 500
+
+
+class GalleryCorrupt(StorageError):
+    """The gallery's file is damaged or is not a gallery."""
+
+    code = "gallery_corrupt"
+
+
+class GalleryBusy(StorageError):
+    """Another process held the gallery for longer than the time limit."""
+
+    code, http_status = "gallery_busy", 503
+
+
+class StorageFull(StorageError):
+    """No space is left on the device."""
+
+    code, http_status = "storage_full", 507

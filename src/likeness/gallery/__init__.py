@@ -1,0 +1,32 @@
+"""Vectors in, candidates out: galleries behind one contract, chosen by URI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from likeness import plugins
+from likeness.errors import SettingsError
+from likeness.gallery.base import Gallery
+
+__all__ = ["Gallery", "open_gallery"]
+
+
+def open_gallery(
+    uri: str | Path, *, space: str | None = None, dimension: int | None = None, create: bool = True
+) -> Gallery:
+    """Open the gallery at `uri`: a path for the embedded one, `scheme://…` for a server's.
+
+    `space` and `dimension` state the embeddings that the caller will bring: a new gallery takes them on, an existing
+    one refuses others. Without them an existing gallery opens for reading and managing people.
+
+    Raises:
+        GalleryMissing: it does not exist, and `create` is false or the space was not stated.
+        SpaceMismatch: it holds vectors of another embedding space.
+    """
+    scheme, separator, _ = str(uri).partition("://")
+    name = scheme if separator else "file"
+    if name not in plugins.targets("gallery"):
+        raise SettingsError(f"no gallery engine for {scheme}://", hint="a path opens the embedded gallery")
+    factory = plugins.load("gallery", name)
+    gallery: Gallery = factory(uri, space=space, dimension=dimension, create=create)
+    return gallery

@@ -1,0 +1,230 @@
+"""The gallery contract: vectors in, candidates out, whichever engine holds them.
+
+What every gallery promises:
+
+- `add` returns after the data is durable: a process killed right after it loses nothing.
+- A person who was removed is found by no later search, in this process or another.
+- Readers and writers in several processes see each other's finished work.
+- Ids are stable and never used again.
+- A gallery holds vectors of one embedding space and refuses those of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from likeness.types import Consent, Person, Pixels, Vector
+
+UNSET: Any = object()
+"""Marks an argument of `Gallery.update` that leaves its field as it is (None clears it)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewFace:
+    """A face to enrol: whose, from which photo, and what it looks like.
+
+    Attributes:
+        name: the person's name; created where the gallery has no such person.
+        embedding: `(d,)` float32 of unit length.
+        crop_jpeg: the aligned crop, encoded; what re-embedding with another model reads.
+        photo_sha256: hex digest of the photo's bytes.
+        face_index: which face of that photo. The pair (photo, index) under one person is enrolled once.
+        source: where the photo came from, as its owner named it.
+        quality: 0 to 1.
+        box_xyxy_px, landmarks_px: as in `likeness.types.Face`, ten numbers (x, y of each) for the landmarks.
+    """
+
+    name: str
+    embedding: Vector
+    crop_jpeg: bytes
+    photo_sha256: str
+    face_index: int = 0
+    source: str = ""
+    quality: float = 1.0
+    box_xyxy_px: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    landmarks_px: tuple[float, ...] = ()
+    consent: Consent | None = None
+    retain_until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of one `NewFace`: `added`, or `duplicate` of a face that the person has already."""
+
+    status: Literal["added", "duplicate"]
+    face_id: int
+    person_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search result: the person, and the enrolled picture of theirs that is nearest to the probe."""
+
+    person_id: str
+    name: str
+    face_id: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredFace:
+    """An enrolled picture, as the gallery keeps it."""
+
+    id: int
+    person_id: str
+    embedding: Vector
+    crop_jpeg: bytes
+    photo_sha256: str
+    face_index: int
+    source: str
+    quality: float
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the audit trail: who did what to whom, when. Holds ids, never names, photos or vectors."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    person_id: str | None
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryInfo:
+    """What a gallery holds and how it answers.
+
+    Attributes:
+        space: embedding space of all its vectors.
+        index: `exact` or the name of the approximate index in use.
+        bytes_on_disk: all files together.
+        details: engine-specific facts for people to read.
+    """
+
+    uri: str
+    engine: str
+    space: str
+    dimension: int
+    people: int
+    faces: int
+    index: str
+    bytes_on_disk: int
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `Gallery.check` looked at: its name, whether it is well, and what was seen."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+class Gallery(AbstractContextManager["Gallery"], Protocol):
+    """People and their faces, searchable by similarity. Thread-safe; open one per process."""
+
+    def info(self) -> GalleryInfo:
+        """Counts, embedding space, index and size on disk."""
+        ...
+
+    def add(self, faces: Sequence[NewFace]) -> list[Added]:
+        """Enrol faces in one transaction, creating people by name; durable on return. Outcomes in input order.
+
+        Raises:
+            SpaceMismatch: the vectors have another dimension than the gallery's.
+            StorageError: nothing was added.
+        """
+        ...
+
+    def search(self, probes: Vector, k: int, *, exclude: Sequence[str] = ()) -> list[list[Hit]]:
+        """The `k` nearest people for each row of `probes` `(n, d)`, by their nearest face, most similar first.
+
+        `exclude` names person ids that are passed over. A gallery with fewer people gives fewer hits.
+        """
+        ...
+
+    def people(self, *, query: str = "", after: str | None = None, limit: int = 100) -> list[Person]:
+        """People in order of name (case folded, then id), those whose name contains `query`, after the id `after`."""
+        ...
+
+    def person(self, name_or_id: str) -> Person:
+        """One person by id, or by name.
+
+        Raises:
+            PersonNotFound: nobody has that id or name.
+        """
+        ...
+
+    def faces(self, person_id: str | None = None, *, photo_sha256: str | None = None) -> Iterator[StoredFace]:
+        """Enrolled pictures, oldest first: of a person, from a photo, or all."""
+        ...
+
+    def update(
+        self,
+        person_id: str,
+        *,
+        name: str = UNSET,
+        profile: Mapping[str, Any] = UNSET,
+        consent: Consent | None = UNSET,
+        retain_until: date | None = UNSET,
+    ) -> Person:
+        """Change what is stated.
+
+        Raises:
+            PersonNotFound: nobody has that id.
+            PersonExists: another person has the new name (`merge` them instead).
+        """
+        ...
+
+    def merge(self, source_id: str, into_id: str) -> Person:
+        """Give all faces of one person to another; the source's id ends. Duplicate faces are dropped."""
+        ...
+
+    def remove(self, person_id: str | None = None, *, face_id: int | None = None) -> int:
+        """Erase a person (or one face): from the record, the index and the snapshots. Returns the faces erased.
+
+        A person whose last face is removed by `face_id` stays, without faces.
+
+        Raises:
+            PersonNotFound: nobody has that id.
+        """
+        ...
+
+    def snapshot(self, target: str | Path | None = None) -> Path:
+        """A whole, consistent copy that opens as a gallery, made while others write. The gallery remembers where."""
+        ...
+
+    def reembed(
+        self, space: str, dimension: int, embed: Callable[[list[bytes]], Vector], *, progress: Callable[[int, int], None]
+    ) -> int:
+        """Replace every vector by `embed` of its crop (JPEG bytes in, `(n, dimension)` out), and switch at the end.
+
+        Searches answer in the old space until the switch, and a run that was killed goes on where it stopped.
+        `progress` is told (done, total). Returns how many faces were embedded.
+        """
+        ...
+
+    def check(self, *, sample: int = 1000) -> list[Finding]:
+        """Verify the record, the index against it, and the index's recall against exact search on a sample."""
+        ...
+
+    def record(self, action: str, *, actor: str, person_id: str | None = None, **details: Any) -> None:
+        """Append to the audit trail."""
+        ...
+
+    def events(self, *, after: int = 0, limit: int = 1000) -> list[Event]:
+        """The audit trail in order, from the event after id `after`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and memory."""
+        ...
