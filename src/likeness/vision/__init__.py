@@ -1,0 +1,1 @@
+"""Pixels to numbers: decode, detect, align, embed, quality."""

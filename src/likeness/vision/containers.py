@@ -1,0 +1,165 @@
+"""What a file's structure tells without decoding it: whether it is whole, how many pictures it holds.
+
+Decoders report damage in many words; whether the file is cut off is better read from its structure. Counting
+here rather than in Pillow also bounds the time that a file made of a million empty frames can take.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from likeness.errors import PhotoCorrupt
+from likeness.vision import jpeg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_FRAMES: Final = 10_000
+"""Frames are counted up to here."""
+
+_CHECKED_CHUNKS: Final = (b"IHDR", b"PLTE", b"IDAT", b"tRNS")
+
+
+def is_cut_off(data: bytes, kind: str) -> bool:
+    """Whether the file ends earlier than its own structure says."""
+    if kind == "jpeg":
+        return not jpeg.reaches_end(data)
+    if kind == "png":
+        return not any(name == b"IEND" for name, _, _ in _png_chunks(data))
+    if kind == "gif":
+        return not any(block == 0x3B for block in _gif_blocks(data))
+    if kind == "webp":
+        return len(data) < 12 or len(data) < 8 + int.from_bytes(data[4:8], "little")
+    if kind == "bmp":
+        return len(data) < max(26, int.from_bytes(data[2:6], "little"))
+    if kind in ("heif", "avif"):
+        return _boxes_reach_past(data)
+    return _tiff_reaches_past(data)
+
+
+def count_frames(data: bytes, kind: str) -> int:
+    """How many pictures a GIF or TIFF holds, at least 1 and at most `MAX_FRAMES`."""
+    walker = {"gif": _gif_pictures, "tiff": _tiff_directories}[kind]
+    count = 0
+    for _ in walker(data):
+        count += 1
+        if count == MAX_FRAMES:
+            break
+    return max(count, 1)
+
+
+def check_png_sums(data: bytes) -> None:
+    """Raise PhotoCorrupt where a chunk that carries the picture is not what its checksum says.
+
+    Pillow leaves the pixels' checksums out; a flipped bit would otherwise be decoded into a wrong picture.
+    """
+    view = memoryview(data)
+    for name, start, end in _png_chunks(data):
+        if name in _CHECKED_CHUNKS and zlib.crc32(view[start - 4 : end]) != int.from_bytes(
+            data[end : end + 4], "big"
+        ):
+            raise PhotoCorrupt(f"the PNG is damaged: checksum of its {name.decode()} chunk does not fit")
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and end of the body of each chunk that is there with its checksum."""
+    at = 8
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if end + 4 > len(data):
+            return
+        name = data[at + 4 : at + 8]
+        yield name, at + 8, end
+        if name == b"IEND":
+            return
+        at = end + 4
+
+
+def _gif_blocks(data: bytes) -> Iterator[int]:
+    """The introducer of each block of a GIF: 0x21 extension, 0x2C picture, 0x3B end."""
+    if len(data) < 13:
+        return
+    at = 13 + _gif_table_bytes(data[10])
+    while at < len(data):
+        block = data[at]
+        if block == 0x3B:
+            yield block
+            return
+        if block == 0x21:
+            at += 2
+        elif block == 0x2C and at + 10 < len(data):
+            at += 11 + _gif_table_bytes(data[at + 9])
+        else:
+            return
+        while at < len(data) and data[at]:
+            at += 1 + data[at]
+        if at >= len(data):
+            return
+        at += 1
+        yield block
+
+
+def _gif_pictures(data: bytes) -> Iterator[int]:
+    return (block for block in _gif_blocks(data) if block == 0x2C)
+
+
+def _gif_table_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _boxes_reach_past(data: bytes) -> bool:
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size == 0:
+            return False
+        at += max(size, 8)
+    return at != len(data)
+
+
+def _tiff_order(data: bytes) -> str | None:
+    """The byte order of a classic TIFF; None for a BigTIFF, which is not walked."""
+    return {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+
+
+def _tiff_directories(data: bytes) -> Iterator[tuple[int, int]]:
+    """Offset and number of entries of each directory."""
+    order = _tiff_order(data)
+    if order is None or len(data) < 8:
+        return
+    seen: set[int] = set()
+    (at,) = struct.unpack_from(order + "I", data, 4)
+    while at and at not in seen and at + 2 <= len(data):
+        seen.add(at)
+        (entries,) = struct.unpack_from(order + "H", data, at)
+        after = at + 2 + 12 * entries
+        yield at, entries
+        if after + 4 > len(data):
+            return
+        (at,) = struct.unpack_from(order + "I", data, after)
+
+
+def _tiff_reaches_past(data: bytes) -> bool:
+    order = _tiff_order(data)
+    if order is None:
+        return False
+    if len(data) < 8:
+        return True
+    first = next(_tiff_directories(data), None)
+    if first is None or first[0] + 2 + 12 * first[1] > len(data):
+        return True
+    arrays: dict[int, tuple[int, ...]] = {}
+    for at in range(first[0] + 2, first[0] + 2 + 12 * first[1], 12):
+        tag, kind, count = struct.unpack_from(order + "HHI", data, at)
+        if tag in (273, 279, 324, 325) and kind in (3, 4):
+            width = 2 if kind == 3 else 4
+            start = at + 8 if width * count <= 4 else struct.unpack_from(order + "I", data, at + 8)[0]
+            if start + width * count > len(data):
+                return True
+            arrays[tag] = struct.unpack_from(f"{order}{count}{'H' if kind == 3 else 'I'}", data, start)
+    offsets, sizes = arrays.get(273) or arrays.get(324) or (), arrays.get(279) or arrays.get(325) or ()
+    return any(start + size > len(data) for start, size in zip(offsets, sizes, strict=False))
