@@ -1,0 +1,276 @@
+"""Model bundles: a folder with a manifest, the networks, calibration and licences. Find, verify, load.
+
+A bundle is data: which code runs it is a name in its manifest (`engine`, resolved by `likeness.plugins`), and nothing
+in the code names a bundle. Bundles are looked for in this order: a path, the user's own folder of models, those that
+came with the installation, the cache. A bundle that is in none of them but has an entry in the catalogue
+(`likeness/catalogue`, rows of data) is made from the package that carries its weights, once, into the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from likeness import plugins
+from likeness.errors import BundleCorrupt, ModelNotFound, WeightsMissing
+from likeness.types import Pixels
+
+MANIFEST = "manifest.json"
+ENTRY = "entry.json"
+PACKAGED = Path(str(files("likeness"))) / "bundles"
+CATALOGUE = Path(str(files("likeness"))) / "catalogue"
+Role = Literal["detector", "embedder", "attributes"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BundleFile(_Strict):
+    """One file of a bundle: its name, digest and size."""
+
+    path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0)
+
+
+class InputSpec(_Strict):
+    """What the network takes: square crops of `side_px`; (value − mean) × scale per channel where it takes floats."""
+
+    side_px: int = Field(gt=0, le=2048)
+    channels: Literal["RGB", "BGR"] = "RGB"
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
+    dtype: Literal["uint8", "float32"] = "uint8"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def prepare(self, crops: Pixels) -> NDArray[Any]:
+        """RGB crops `(n, h, w, 3)` uint8 as the network wants them."""
+        array: NDArray[Any] = crops[..., ::-1] if self.channels == "BGR" else crops
+        if self.dtype == "float32":
+            array = (array.astype(np.float32) - np.float32(self.mean)) * np.float32(self.scale)
+        if self.layout == "NCHW":
+            array = array.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(array)
+
+
+class Alignment(_Strict):
+    """Where the five landmarks belong in the crop, in pixels of the crop."""
+
+    template_px: tuple[tuple[float, float], ...] = Field(min_length=5, max_length=5)
+
+
+class Embedding(_Strict):
+    """The vectors that come out: how long, and of which space."""
+
+    dimension: int = Field(gt=0)
+    space: str
+
+
+class Licence(_Strict):
+    """Licences of code, weights and training data, and whether commercial use is allowed (None: not documented)."""
+
+    code: str
+    weights: str
+    data: str
+    commercial: bool | None = None
+
+
+class Metric(_Strict):
+    """One measured figure, with the data, the protocol in words, and the date."""
+
+    name: str
+    value: float
+    data: str
+    protocol: str = ""
+    date: str = ""
+
+
+class Manifest(_Strict):
+    """`manifest.json` of a bundle."""
+
+    format: Literal[1] = 1
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    version: str
+    role: Role
+    engine: str
+    summary: str
+    files: dict[str, BundleFile]
+    input: InputSpec | None = None
+    alignment: Alignment | None = None
+    embedding: Embedding | None = None
+    parameters: dict[str, Any] = {}
+    metrics: tuple[Metric, ...] = ()
+    licence: Licence
+    origin: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle on disk whose manifest was read; `path` verifies a file before it hands it out."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def read(cls, folder: Path) -> Bundle:
+        """Read a bundle's manifest.
+
+        Raises:
+            BundleCorrupt: it is missing or malformed.
+        """
+        try:
+            text = (folder / MANIFEST).read_text("utf-8")
+            return cls(folder, Manifest.model_validate_json(text))
+        except FileNotFoundError:
+            raise BundleCorrupt(f"{folder} has no {MANIFEST}") from None
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise BundleCorrupt(f"{folder / MANIFEST} is not a bundle's manifest: {error}") from error
+
+    def has(self, key: str) -> bool:
+        """Whether the bundle lists a file under this key."""
+        return key in self.manifest.files
+
+    def path(self, key: str) -> Path:
+        """The file listed under a key, after its bytes were checked against the manifest.
+
+        Raises:
+            BundleCorrupt: it is not listed, missing, or has other bytes.
+        """
+        if key not in self.manifest.files:
+            raise BundleCorrupt(f"the bundle {self.manifest.name} lists no file {key!r}")
+        entry = self.manifest.files[key]
+        path = self.folder / entry.path
+        try:
+            found = sha256_of(path)
+        except FileNotFoundError:
+            raise BundleCorrupt(f"the bundle {self.manifest.name} lacks its file {entry.path}") from None
+        if found != entry.sha256:
+            raise BundleCorrupt(
+                f"{entry.path} of the bundle {self.manifest.name} has sha256 {found[:16]}…, "
+                f"its manifest says {entry.sha256[:16]}…",
+                hint="delete the bundle's folder and get it anew",
+            )
+        return path
+
+    def verify(self) -> None:
+        """Check every file; raises as `path` does."""
+        for key in self.manifest.files:
+            self.path(key)
+
+    def load(self, **options: Any) -> Any:
+        """The detector, embedder or other engine that runs this bundle."""
+        return plugins.load(self.manifest.role, self.manifest.engine)(self, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The places where bundles are found, and the cache where they are made.
+
+    `say` is told, in a sentence, before a bundle is made.
+    """
+
+    own: tuple[Path, ...]
+    cache: Path
+    say: Callable[[str], None] = lambda text: None
+
+    def find(self, name: str) -> Bundle:
+        """A bundle by path or name, made by its catalogue entry if need be.
+
+        Raises:
+            ModelNotFound: there is no such bundle and no entry for it.
+            WeightsMissing: there is an entry, but not the package that it needs.
+        """
+        if os.sep in name or name.startswith("."):
+            return Bundle.read(Path(name).expanduser())
+        for place in self._places():
+            if (place / name / MANIFEST).is_file():
+                return Bundle.read(place / name)
+        if (CATALOGUE / name / ENTRY).is_file():
+            return self._make(name)
+        raise ModelNotFound(f"no model bundle is called {name!r}", hint=f"known: {', '.join(sorted(self.names()))}")
+
+    def names(self) -> set[str]:
+        """Names of all bundles that `find` would find."""
+        found = {path.parent.name for place in self._places() for path in place.glob(f"*/{MANIFEST}")}
+        return found | {path.parent.name for path in CATALOGUE.glob(f"*/{ENTRY}")}
+
+    def ready(self, name: str) -> bool:
+        """Whether the bundle is there, without making it."""
+        return any((place / name / MANIFEST).is_file() for place in self._places())
+
+    def _places(self) -> Iterator[Path]:
+        yield from self.own
+        yield PACKAGED
+        yield self.cache
+
+    def _make(self, name: str) -> Bundle:
+        self.say(f"Making the model bundle {name} from its published weights, once, into {self.cache} …")
+        return place_folder(self.cache / name, lambda folder: make_bundle(CATALOGUE / name, folder))
+
+
+def make_bundle(entry_folder: Path, target: Path) -> None:
+    """Make the bundle of a catalogue entry in the folder `target`: sources → converter → manifest.
+
+    Raises:
+        WeightsMissing: the package that carries the weights, or one that the conversion needs, is not installed.
+        BundleCorrupt: the weights are not the ones that the entry names.
+    """
+    entry = json.loads((entry_folder / ENTRY).read_text("utf-8"))
+    try:
+        convert = plugins.load("converter", entry["converter"])
+    except ImportError as error:
+        raise WeightsMissing(
+            f"making this bundle needs the package {error.name}", hint="pip install 'likeness[weights]'"
+        ) from error
+    roles: dict[str, str] = convert(entry, entry_folder, target)
+    write_manifest(target, entry["manifest"] | {"origin": entry["origin"]}, roles)
+
+
+def place_folder(target: Path, fill: Callable[[Path], None]) -> Bundle:
+    """Fill a new folder aside and move it to `target` in one step, so that nobody sees a half-made bundle."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        fill(aside)
+        bundle = Bundle.read(aside)
+        bundle.verify()
+        try:
+            aside.rename(target)
+        except OSError:
+            # Another process was quicker; its bundle is as good.
+            if not (target / MANIFEST).is_file():
+                raise
+        return Bundle(target, bundle.manifest)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any], roles: dict[str, str]) -> None:
+    """Write `manifest.json`, adding each file's digest and size; `roles` maps key → file name."""
+    entries = {
+        key: {"path": name, "sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size}
+        for key, name in sorted(roles.items())
+    }
+    checked = Manifest.model_validate(manifest | {"files": entries})
+    text = json.dumps(checked.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", "utf-8")
+

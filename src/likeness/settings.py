@@ -1,0 +1,131 @@
+"""One frozen set of settings: defaults < file < `LIKENESS_…` environment < flags, each value with its origin.
+
+The file is `likeness.toml` in the working folder, or the one that `LIKENESS_CONFIG` names, or `config.toml` in the
+user's configuration folder; the first that exists is read.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platformdirs import user_cache_path, user_config_path, user_data_path
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from likeness.errors import SettingsError
+
+if TYPE_CHECKING:
+    from likeness.bundle import Library
+
+PREFIX = "LIKENESS_"
+# These name files and test data, not settings.
+NOT_SETTINGS = {"LIKENESS_CONFIG", "LIKENESS_DATA", "LIKENESS_SPECS"}
+
+
+class Settings(BaseModel):
+    """Everything that can be set; `Settings.load` reads it from where it is set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+
+    gallery: str = Field(
+        default_factory=lambda: str(user_data_path("likeness") / "people.gallery"),
+        description="Gallery: a path opens the embedded one (SQLite), scheme://… a server's.",
+    )
+    detector: str = Field("mtcnn", description="Model bundle that finds faces.")
+    embedder: str = Field("dlib-resnet-int8", description="Model bundle that turns faces into embeddings.")
+    fmr: float = Field(
+        1e-3,
+        gt=0,
+        lt=1,
+        description="A match is only stated where at most this share of strangers would be taken for somebody.",
+    )
+    unsure_fmr: float = Field(
+        1e-2,
+        gt=0,
+        lt=1,
+        description="Up to this share of strangers the answer is 'unsure'; beyond it, 'unknown'.",
+    )
+    prior: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="Probability, before looking, that two faces to verify show one person, "
+        "or that a face to identify is of somebody in the gallery.",
+    )
+    min_face_px: float | None = Field(None, gt=0, description="Smallest face looked for, in pixels of the photo.")
+    photo_side_px: int = Field(2048, ge=256, description="Larger photos are decoded at a reduced size, not below this.")
+    max_photo_bytes: int = Field(64 * 1024 * 1024, gt=0, description="Larger files are refused.")
+    max_photo_pixels: int = Field(100_000_000, gt=0, description="Larger pictures are refused before decoding.")
+    threads: int = Field(0, ge=0, le=256, description="Cores used at once; 0 takes all that the process may use.")
+    models: str = Field(
+        default_factory=lambda: str(user_data_path("likeness") / "models"),
+        description="Folder of your own model bundles.",
+    )
+    cache: str = Field(
+        default_factory=lambda: str(user_cache_path("likeness")),
+        description="Folder for what can be made again, such as converted models.",
+    )
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def load(cls, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+        """Settings from the file, the environment and `flags` (None values are left out), later ones winning.
+
+        Raises:
+            SettingsError: a name is unknown or a value cannot be used; the message says where it came from.
+        """
+        env = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        origins: dict[str, str] = {}
+        for origin, layer in (*_file_layer(env), *_environment_layers(env), ("flag", dict(flags or {}))):
+            given = {name: value for name, value in layer.items() if value is not None}
+            values |= given
+            origins |= dict.fromkeys(given, origin)
+        try:
+            settings = cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else "settings"
+            raise SettingsError(
+                f"setting {name} from {origins.get(name, 'defaults')}: {first['msg']}",
+                hint=f"known settings: {', '.join(cls.model_fields)}" if first["type"] == "extra_forbidden" else None,
+            ) from None
+        settings._origins.update(origins)
+        return settings
+
+    def origin(self, name: str) -> str:
+        """Where a setting's value came from: `default`, a file's path, an environment variable, or `flag`."""
+        return self._origins.get(name, "default")
+
+    def library(self, say: Callable[[str], None] = lambda text: None) -> Library:
+        """Where model bundles are found; `say` is told before one is made."""
+        from likeness.bundle import Library
+
+        return Library((Path(self.models).expanduser(),), Path(self.cache).expanduser() / "models", say)
+
+
+def _file_layer(env: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    named = env.get("LIKENESS_CONFIG")
+    places = [Path(named)] if named else [Path("likeness.toml"), user_config_path("likeness") / "config.toml"]
+    for path in places:
+        try:
+            return [(str(path), tomllib.loads(path.read_text("utf-8")))]
+        except FileNotFoundError:
+            if named:
+                raise SettingsError(f"LIKENESS_CONFIG names {path}, which does not exist") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"the settings file {path} cannot be read: {error}") from None
+    return []
+
+
+def _environment_layers(env: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, {name.removeprefix(PREFIX).lower(): value})
+        for name, value in sorted(env.items())
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS and not name.startswith("LIKENESS_TEST_")
+    ]

@@ -1,0 +1,147 @@
+"""MTCNN: three small networks, each looking closer at what the one before it proposed.
+
+Zhang et al. 2016, "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks". P-Net slides
+over an image pyramid in steps of two pixels with a window of twelve; R-Net and O-Net look again at its proposals at 24
+and 48 pixels, all of a picture's in one batch; O-Net also places the landmarks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from likeness.bundle import Bundle
+from likeness.types import Pixels, Vector
+from likeness.vision.detect import Detections, squared, suppress
+from likeness.vision.session import Session
+
+WINDOW_PX = 12
+STRIDE_PX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class MtcnnParameters:
+    """The cascade's numbers; a bundle's manifest states them.
+
+    Attributes:
+        min_face_px: smallest face looked for, in pixels.
+        min_face_share: and as a share of the picture's shorter side, whichever is larger.
+        pyramid_factor: size of one pyramid level as a share of the one before.
+        thresholds: least score to pass P-Net, R-Net and O-Net.
+        overlaps: suppression within a level, across levels, after R-Net, and (over the smaller box) after O-Net.
+        max_candidates: most proposals that are looked at again, best first; bounds time and memory on odd pictures.
+    """
+
+    min_face_px: float = 20.0
+    min_face_share: float = 0.03
+    pyramid_factor: float = 0.709
+    thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
+    overlaps: tuple[float, float, float, float] = (0.5, 0.7, 0.7, 0.7)
+    max_candidates: int = 2000
+
+
+class MtcnnDetector:
+    """The cascade of a bundle with the files `pnet`, `rnet` and `onet`."""
+
+    def __init__(self, bundle: Bundle, *, threads: int = 0) -> None:
+        self.parameters = MtcnnParameters(**bundle.manifest.parameters)
+        self._pnet = Session(bundle.path("pnet"), threads=threads)
+        self._rnet = Session(bundle.path("rnet"), threads=threads)
+        self._onet = Session(bundle.path("onet"), threads=threads)
+
+    def detect(self, pixels: Pixels, *, min_face_px: float | None = None) -> Detections:
+        """See `likeness.vision.detect.Detector`."""
+        settings = self.parameters
+        image = Image.fromarray(pixels)
+        least = min_face_px or max(settings.min_face_px, settings.min_face_share * min(image.size))
+        boxes, scores = self._propose(image, least)
+        boxes, scores = self._refine(image, boxes[: settings.max_candidates])
+        return self._finish(image, boxes)
+
+    def _propose(self, image: Image.Image, least: float) -> tuple[Vector, Vector]:
+        """P-Net over the pyramid: square boxes `(n, 4)` and scores, best first."""
+        found = [self._scan(level, scale) for level, scale in pyramid(image, least, self.parameters.pyramid_factor)]
+        if not found:
+            return np.empty((0, 4), np.float32), np.empty(0, np.float32)
+        boxes = np.concatenate([boxes for boxes, _ in found])
+        scores = np.concatenate([scores for _, scores in found])
+        kept = suppress(boxes, scores, self.parameters.overlaps[1])
+        return squared(boxes[kept]), scores[kept]
+
+    def _scan(self, level: Image.Image, scale: float) -> tuple[Vector, Vector]:
+        """P-Net over one level, in coordinates of the whole picture."""
+        scores, offsets = self._pnet.run(pixels=np.asarray(level)[None])
+        rows, columns = np.nonzero(scores[0] > self.parameters.thresholds[0])
+        corner = np.stack([columns, rows], axis=1).astype(np.float32) * STRIDE_PX
+        boxes = np.concatenate([corner, corner + WINDOW_PX], axis=1)
+        boxes = (boxes + offsets[0, rows, columns] * WINDOW_PX) / scale
+        passed = scores[0, rows, columns]
+        kept = suppress(boxes, passed, self.parameters.overlaps[0])
+        return boxes[kept], passed[kept]
+
+    def _refine(self, image: Image.Image, boxes: Vector) -> tuple[Vector, Vector]:
+        """R-Net on proposals: square boxes and scores, best first."""
+        if not len(boxes):
+            return boxes, np.empty(0, np.float32)
+        scores, offsets = self._rnet.run(pixels=cut_out(image, boxes, 24))
+        passed = scores > self.parameters.thresholds[1]
+        boxes = shifted(boxes[passed], offsets[passed])
+        kept = suppress(boxes, scores[passed], self.parameters.overlaps[2])
+        return squared(boxes[kept]), scores[passed][kept]
+
+    def _finish(self, image: Image.Image, boxes: Vector) -> Detections:
+        """O-Net on what is left: boxes, landmarks and scores."""
+        if not len(boxes):
+            return Detections.none()
+        scores, offsets, points = self._onet.run(pixels=cut_out(image, boxes, 48))
+        passed = scores > self.parameters.thresholds[2]
+        scores, boxes = scores[passed], boxes[passed]
+        places = points[passed].reshape(-1, 2, 5).transpose(0, 2, 1)
+        sides = (boxes[:, 2:] - boxes[:, :2])[:, None, :]
+        landmarks = boxes[:, None, :2] + places * sides
+        boxes = shifted(boxes, offsets[passed])
+        sound = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        boxes, landmarks, scores = boxes[sound], landmarks[sound], scores[sound]
+        kept = suppress(boxes, scores, self.parameters.overlaps[3], by_smaller=True)
+        return Detections(boxes[kept], landmarks[kept].astype(np.float32), np.minimum(scores[kept], 1.0))
+
+
+def pyramid(image: Image.Image, least: float, factor: float) -> list[tuple[Image.Image, float]]:
+    """The picture at the sizes where a face of `least` pixels, and each 1 / `factor` larger, fills P-Net's window.
+
+    Returns each level with its scale (level pixels per picture pixel).
+    """
+    levels: list[tuple[Image.Image, float]] = []
+    scale = WINDOW_PX / least
+    base = image
+    while min(image.size) * scale >= WINDOW_PX:
+        size = (max(WINDOW_PX, round(image.width * scale)), max(WINDOW_PX, round(image.height * scale)))
+        level = base.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        # Further levels come from the first: it holds all that they need, and is smaller than a large photo.
+        base = level if not levels else base
+        levels.append((level, scale))
+        scale *= factor
+    return levels
+
+
+def cut_out(image: Image.Image, boxes: Vector, side: int) -> Pixels:
+    """Square boxes of a picture as `(n, side, side, 3)` pixels; black where a box reaches past the edge."""
+    crops = np.zeros((len(boxes), side, side, 3), np.uint8)
+    limit = np.array([*image.size, *image.size], np.float32)
+    inside = np.clip(boxes, 0, limit)
+    scale = side / np.maximum(boxes[:, 2] - boxes[:, 0], 1e-6)
+    place = np.rint((inside - np.tile(boxes[:, :2], 2)) * scale[:, None]).astype(int).clip(0, side)
+    for crop, box, (x1, y1, x2, y2) in zip(crops, inside.tolist(), place.tolist(), strict=True):
+        if x2 > x1 and y2 > y1 and box[2] > box[0] and box[3] > box[1]:
+            part = image.resize((x2 - x1, y2 - y1), Image.Resampling.BILINEAR, box=tuple(box))
+            crop[y1:y2, x1:x2] = np.asarray(part)
+    return crops
+
+
+def shifted(boxes: Vector, offsets: Vector) -> Vector:
+    """Boxes `(n, 4)` moved by a network's offsets, which count in box sides."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    moved: Vector = boxes + offsets * np.tile(sides, 2)
+    return moved
