@@ -18,10 +18,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from likeness.types import Consent, Person, Pixels, Vector
+from likeness.types import Consent, Person, Vector
 
 UNSET: Any = object()
 """Marks an argument of `Gallery.update` that leaves its field as it is (None clears it)."""
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """Where nobody asked to be told."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +88,20 @@ class StoredFace:
     source: str
     quality: float
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoNote:
+    """What became of a photo when it was last looked at for enrolling: so that it need not be looked at again.
+
+    Attributes:
+        outcome: a short code: `added`, `duplicate`, or the `code` of the error that refused it.
+        detail: the refusal in words; must not name anybody.
+    """
+
+    photo_sha256: str
+    outcome: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +207,18 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         """Give all faces of one person to another; the source's id ends. Duplicate faces are dropped."""
         ...
 
+    def note_photos(self, name: str, notes: Sequence[PhotoNote], *, settings_tag: str) -> None:
+        """Remember what became of photos that were looked at to enrol `name`; a later note replaces an earlier one.
+
+        `settings_tag` stands for the models and settings in use: under another tag the photo is looked at again.
+        Notes may be written before a person exists; they follow a rename or merge and are erased with the person.
+        """
+        ...
+
+    def noted_photos(self, name: str, sha256s: Sequence[str], *, settings_tag: str) -> dict[str, PhotoNote]:
+        """The notes on those of the photos that have one, by the photos' sha256."""
+        ...
+
     def remove(self, person_id: str | None = None, *, face_id: int | None = None) -> int:
         """Erase a person (or one face): from the record, the index and the snapshots. Returns the faces erased.
 
@@ -199,12 +229,28 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         """
         ...
 
+    def build_index(self, *, progress: Callable[[int, int], None] = ignore_progress) -> str:
+        """Build or catch up the approximate index, where the engine has one apart from the record; returns its state.
+
+        No other call does this silently: it can take minutes. Until it is built, searches are exact and slower.
+        `progress` is told (done, total). An engine that keeps its own index does nothing here.
+
+        Raises:
+            ExtraMissing: the package that it needs is not installed.
+        """
+        ...
+
     def snapshot(self, target: str | Path | None = None) -> Path:
         """A whole, consistent copy that opens as a gallery, made while others write. The gallery remembers where."""
         ...
 
     def reembed(
-        self, space: str, dimension: int, embed: Callable[[list[bytes]], Vector], *, progress: Callable[[int, int], None]
+        self,
+        space: str,
+        dimension: int,
+        embed: Callable[[list[bytes]], Vector],
+        *,
+        progress: Callable[[int, int], None],
     ) -> int:
         """Replace every vector by `embed` of its crop (JPEG bytes in, `(n, dimension)` out), and switch at the end.
 

@@ -1,0 +1,211 @@
+"""The approximate index of large galleries: a derived file beside the gallery, rebuildable at any time.
+
+usearch's HNSW over int8 copies of the vectors, face id as key. It only proposes candidates: who they belong to,
+whether they still exist and how similar they are is read from the record. The gallery's meta row `index` holds the
+file's sha256 and the last face id in it; a file with other bytes is not used. The file is never changed in place: a new
+one is written aside and takes its name, so that processes which have the old one mapped go on with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from likeness.errors import ExtraMissing, GalleryBusy
+from likeness.gallery import faces
+from likeness.gallery.matrix import Ids
+from likeness.gallery.schema import get_meta, last_number, set_meta
+from likeness.gallery.storage import Store, mapped_errors, sync_file
+from likeness.types import Vector
+
+NAME = "usearch-hnsw-i8"
+_PAGE = 4_000
+_FILLER = 2**62
+"""Keys from here on are no faces: they fill, for a moment, the slots of erased ones."""
+
+
+def installed() -> bool:
+    """Whether the extra `ann` is installed."""
+    return find_spec("usearch") is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """What the record says of the index file: the digest of its bytes, and the newest face in it."""
+
+    sha256: str
+    last_id: int
+
+    def as_json(self) -> str:
+        """For the meta row."""
+        return json.dumps(asdict(self))
+
+
+def read_tag(connection: sqlite3.Connection) -> Tag | None:
+    """The tag of the index that belongs to the record; None where there is none."""
+    text = get_meta(connection, "index")
+    return None if text is None else Tag(**json.loads(str(text)))
+
+
+def index_path(gallery: Path) -> Path:
+    """Where a gallery's index is kept."""
+    return Path(f"{gallery}.ann")
+
+
+class ApproximateIndex:
+    """An index file, mapped into memory for searching."""
+
+    def __init__(self, index: Any, tag: Tag) -> None:
+        self._index = index
+        self.tag = tag
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def candidates(self, probes: Vector, count: int) -> list[Ids]:
+        """Ids of about the `count` nearest faces to each probe; some may exist no more."""
+        found = self._index.search(probes, min(count, len(self)))
+        if probes.shape[0] == 1:
+            return [np.asarray(found.keys, np.int64).reshape(-1)]
+        return [
+            np.asarray(keys[:size], np.int64) for keys, size in zip(found.keys, found.counts, strict=True)
+        ]
+
+
+def load(gallery: Path, tag: Tag, *, dimension: int, view: bool = True) -> ApproximateIndex | None:
+    """The index file, if it is installed for, there, and has the bytes that the record says; else None."""
+    path = index_path(gallery)
+    if not installed() or not path.is_file() or _digest(path) != tag.sha256:
+        return None
+    from usearch.index import Index
+
+    index = Index.restore(str(path), view=view)
+    if index is None or index.ndim != dimension:
+        return None
+    return ApproximateIndex(index, tag)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def build(store: Store, progress: Callable[[int, int], None]) -> Tag:
+    """Build the index, or add the faces that are not in it yet. Others search and write meanwhile.
+
+    Raises:
+        ExtraMissing: usearch is not installed.
+        GalleryBusy: the gallery was re-embedded meanwhile.
+    """
+    if not installed():
+        raise ExtraMissing("the approximate index needs usearch", hint="pip install 'likeness[ann]'")
+    with store.read() as connection:
+        dimension, generation = (
+            int(str(get_meta(connection, "dimension"))),
+            get_meta(connection, "generation"),
+        )
+        tag, newest = read_tag(connection), last_number(connection, "faces")
+        total = int(connection.execute("SELECT count(*) FROM faces").fetchone()[0])
+    loaded = load(store.path, tag, dimension=dimension, view=False) if tag else None
+    index = loaded._index if loaded else _empty(dimension)
+    after = loaded.tag.last_id if loaded else 0
+    while after < newest:
+        with store.read() as connection:
+            if get_meta(connection, "generation") != generation:
+                raise GalleryBusy(
+                    "the gallery was re-embedded while its index was built", hint="build it again"
+                )
+            page = faces.vectors_page(connection, after, dimension, limit=_PAGE)
+        if not len(page.face_ids):
+            break
+        index.add(page.face_ids.astype(np.uint64), page.vectors)
+        after = int(page.face_ids[-1])
+        progress(min(len(index), total), total)
+    with store.maintenance():  # nobody erases while the file is written
+        with store.read() as connection:
+            alive = np.array([row[0] for row in connection.execute("SELECT id FROM faces")], np.int64)
+        gone = np.setdiff1d(np.asarray(index.keys[:], np.int64), alive) if len(index) else alive[:0]
+        _drop(index, gone, dimension, slots=len(index))
+        return _install(store, index, after, generation)
+
+
+def erase(store: Store, face_ids: Sequence[int]) -> None:
+    """Take faces out of the index file, bytes and all. Called with the maintenance lock held."""
+    with store.read() as connection:
+        tag, dimension = read_tag(connection), int(str(get_meta(connection, "dimension")))
+        generation = get_meta(connection, "generation")
+    loaded = load(store.path, tag, dimension=dimension, view=False) if tag else None
+    if loaded is None:
+        discard(store)  # it cannot be read here, so it cannot be cleaned: exact search takes over
+        return
+    index = loaded._index
+    inside = np.array([face for face in face_ids if face in index], np.int64)
+    if len(inside):
+        _drop(index, inside, dimension, slots=_slots(index_path(store.path)))
+        _install(store, index, loaded.tag.last_id, generation)
+
+
+def discard(store: Store) -> None:
+    """Delete the index and its tag."""
+    with store.write() as connection:
+        set_meta(connection, index=None)
+    with mapped_errors(store.path):
+        index_path(store.path).unlink(missing_ok=True)
+        _aside(store.path).unlink(missing_ok=True)
+
+
+def _empty(dimension: int) -> Any:
+    from usearch.index import Index
+
+    return Index(
+        ndim=dimension, metric="cos", dtype="i8", connectivity=16, expansion_add=128, expansion_search=128
+    )
+
+
+def _drop(index: Any, face_ids: Ids, dimension: int, *, slots: int) -> None:
+    """Remove keys, and overwrite their vectors: usearch only marks them, and keeps the bytes until a slot is reused."""
+    if not len(face_ids):
+        return
+    free = slots - len(index)  # slots that earlier removals left
+    index.remove(face_ids.astype(np.uint64))
+    fillers = np.arange(_FILLER, _FILLER + free + len(face_ids), dtype=np.uint64)
+    noise = np.random.default_rng(0).standard_normal((len(fillers), dimension)).astype(np.float32)
+    index.add(fillers, noise / np.linalg.norm(noise, axis=1, keepdims=True))
+    index.remove(fillers)
+
+
+def _slots(path: Path) -> int:
+    """How many vectors a file holds, removed ones included: the number at its start."""
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(4), "little")
+
+
+def _aside(gallery: Path) -> Path:
+    return Path(f"{gallery}.ann.new")
+
+
+def _install(store: Store, index: Any, last_id: int, generation: object) -> Tag:
+    """Write the index aside, force it onto the disk, and let it take its name together with its tag."""
+    aside = _aside(store.path)
+    with mapped_errors(store.path):
+        index.save(str(aside))
+        aside.chmod(0o600)
+        sync_file(aside)
+        tag = Tag(_digest(aside), last_id)
+        with store.write() as connection:
+            if get_meta(connection, "generation") != generation:
+                raise GalleryBusy(
+                    "the gallery was re-embedded while its index was built", hint="build it again"
+                )
+            set_meta(connection, index=tag.as_json())
+            os.replace(aside, index_path(store.path))
+    return tag

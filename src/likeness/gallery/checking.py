@@ -1,0 +1,163 @@
+"""Checking a gallery: the file, the record's own consistency, the audit trail, pending erasures, and the index."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+import numpy as np
+
+from likeness.errors import GalleryCorrupt, LikenessError
+from likeness.gallery import ann, audit, erasure, faces
+from likeness.gallery.base import Finding
+from likeness.gallery.compaction import compact_if_worthwhile
+from likeness.gallery.schema import get_meta
+from likeness.gallery.searcher import Searcher
+from likeness.gallery.storage import Store
+
+_RECALL_WANTED = 0.99
+_MOST_PROBES = 200
+_TAIL_SHARE = 0.2
+
+
+def run(store: Store, searcher: Searcher, *, sample: int, approximate_above: int) -> list[Finding]:
+    """See `Gallery.check`. Also finishes erasures that were interrupted, and gives back the room of erased rows."""
+    findings: list[Finding] = []
+
+    def look(name: str, glance: Callable[[], Finding]) -> None:
+        try:
+            findings.append(glance())
+        except LikenessError as error:
+            findings.append(Finding(name, False, str(error)))
+
+    look("file", lambda: _file(store))
+    if not findings[0].ok:
+        return findings  # what is read from a damaged file says nothing
+    look("record", lambda: _record(store))
+    look("vectors", lambda: _vectors(store, sample))
+    look("audit trail", lambda: _audit(store))
+    look("erasures", lambda: _erasures(store))
+    look("index", lambda: _index(store, searcher, approximate_above))
+    look("search", lambda: _recall(store, searcher, sample))
+    return findings
+
+
+def _file(store: Store) -> Finding:
+    with store.read() as connection:
+        try:
+            rows = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+        except sqlite3.DatabaseError as error:
+            raise GalleryCorrupt(
+                f"{store.path} is damaged: {error}", hint="restore a snapshot of it"
+            ) from error
+        strangers = connection.execute("PRAGMA foreign_key_check").fetchall()
+    if rows != ["ok"]:
+        return Finding("file", False, f"{store.path} is damaged: {'; '.join(rows)}")
+    return Finding(
+        "file", not strangers, f"{len(strangers)} faces without a person" if strangers else "no damage seen"
+    )
+
+
+_FAULTS = {
+    "faces without a vector": "SELECT count(*) FROM faces WHERE id NOT IN (SELECT id FROM vectors)",
+    "faces without a picture": "SELECT count(*) FROM faces WHERE id NOT IN (SELECT id FROM pictures)",
+    "people without a name": "SELECT count(*) FROM people WHERE facts NOT IN (SELECT id FROM facts)",
+}
+
+
+def _record(store: Store) -> Finding:
+    with store.read() as connection:
+        counts = {what: int(connection.execute(query).fetchone()[0]) for what, query in _FAULTS.items()}
+    wrong = [f"{count} {what}" for what, count in counts.items() if count]
+    return Finding("record", not wrong, ", ".join(wrong) or "every face has its person, vector and picture")
+
+
+def _vectors(store: Store, sample: int) -> Finding:
+    """Lengths of a sample's vectors."""
+    with store.read() as connection:
+        dimension = int(str(get_meta(connection, "dimension")))
+        sizes = connection.execute(
+            "SELECT count(*) FROM faces f JOIN vectors v ON v.id = f.id WHERE length(v.vector) <> ?",
+            (4 * dimension,),
+        ).fetchone()[0]
+        if sizes:
+            return Finding("vectors", False, f"{sizes} vectors are not of dimension {dimension}")
+        rows = faces.rows_of(connection, _sample_ids(connection, sample), dimension)
+    wrong = int(np.count_nonzero(np.abs(np.linalg.norm(rows.vectors, axis=1) - 1) > 1e-3))
+    return Finding("vectors", not wrong, f"{wrong} of {len(rows.face_ids)} looked at are not of unit length")
+
+
+def _sample_ids(connection: sqlite3.Connection, count: int) -> list[int]:
+    ids = [row[0] for row in connection.execute("SELECT id FROM faces ORDER BY id")]
+    step = max(1, len(ids) // max(1, count))
+    return ids[::step][:count]
+
+
+def _audit(store: Store) -> Finding:
+    with store.read() as connection:
+        return audit.verify(connection)
+
+
+def _erasures(store: Store) -> Finding:
+    with store.read() as connection:
+        pending = sorted(erasure.tasks(connection))
+    if store.readonly:
+        return Finding(
+            "erasures",
+            not pending,
+            f"unfinished in {', '.join(pending)}" if pending else "none is unfinished",
+        )
+    with store.maintenance():
+        erasure.finish(store)
+        freed = compact_if_worthwhile(store)
+    done = f"finished in {', '.join(pending)}" if pending else "none was unfinished"
+    return Finding("erasures", True, f"{done}; {freed} bytes given back" if freed else done)
+
+
+def _index(store: Store, searcher: Searcher, approximate_above: int) -> Finding:
+    with store.read() as connection:
+        count = int(connection.execute("SELECT count(*) FROM faces").fetchone()[0])
+        tag = ann.read_tag(connection)
+    if count <= approximate_above:
+        return Finding(
+            "index", True, f"exact search: {count} faces, and an index pays above {approximate_above}"
+        )
+    if not ann.installed():
+        return Finding(
+            "index",
+            False,
+            f"exact search over {count} faces: usearch is not installed (pip install 'likeness[ann]')",
+        )
+    if searcher.mode() == "exact":
+        state = "damaged or missing" if tag else "not built yet"
+        return Finding("index", False, f"exact search over {count} faces: the index is {state}; build it")
+    tail = searcher.tail()
+    message = f"{ann.NAME}, and {tail} newer faces searched exactly"
+    return Finding(
+        "index",
+        tail <= _TAIL_SHARE * count,
+        message + ("; build it again" if tail > _TAIL_SHARE * count else ""),
+    )
+
+
+def _recall(store: Store, searcher: Searcher, sample: int) -> Finding:
+    """The first ten people of search as people get it, against exact search over the record."""
+    with store.read() as connection:
+        dimension = int(str(get_meta(connection, "dimension")))
+        probes = faces.rows_of(
+            connection, _sample_ids(connection, min(sample, _MOST_PROBES)), dimension
+        ).vectors
+    if not len(probes):
+        return Finding("search", True, "no faces")
+    wanted = searcher.exact(probes, 10)
+    got = searcher.search(probes, 10, ())
+    hits = sum(
+        sum(one.similarity >= truth[-1].similarity - 1e-6 for one in row)
+        for row, truth in zip(got, wanted, strict=True)
+    )
+    recall = min(1.0, hits / max(1, sum(len(truth) for truth in wanted)))
+    return Finding(
+        "search",
+        recall >= _RECALL_WANTED,
+        f"recall@10 {recall:.4f} against exact search, {len(probes)} probes",
+    )

@@ -1,0 +1,284 @@
+"""The embedded gallery: one SQLite file, exact search in memory, an approximate index beside it when it has grown.
+
+The file is the record; whatever else there is (the matrix in memory, `<gallery>.ann`) is derived from it. This module
+puts the parts together; `schema` tells how the record is laid out and why erased bytes are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from likeness.errors import LikenessError, PersonNotFound, SpaceMismatch
+from likeness.gallery import (
+    ann,
+    audit,
+    checking,
+    compaction,
+    erasure,
+    faces,
+    notes,
+    people,
+    reembedding,
+    snapshots,
+)
+from likeness.gallery.base import (
+    UNSET,
+    Added,
+    Event,
+    Finding,
+    Gallery,
+    GalleryInfo,
+    Hit,
+    NewFace,
+    PhotoNote,
+    StoredFace,
+    ignore_progress,
+)
+from likeness.gallery.identity import clean_name
+from likeness.gallery.schema import get_meta, prepare
+from likeness.gallery.searcher import Searcher
+from likeness.gallery.storage import BUSY_TIMEOUT_S, Store
+from likeness.types import Consent, Person, Vector, check_unit_vectors
+
+APPROXIMATE_ABOVE = 100_000
+"""From how many faces on an approximate index is used, where one was built."""
+
+
+def open_embedded(
+    uri: str | Path,
+    *,
+    space: str | None,
+    dimension: int | None,
+    create: bool,
+    approximate_above: int = APPROXIMATE_ABOVE,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+) -> EmbeddedGallery:
+    """Open or create the gallery file at a path (or `file://` address); see `likeness.gallery.open_gallery`.
+
+    Raises:
+        GalleryMissing, GalleryCorrupt, SpaceMismatch, StorageError.
+    """
+    path = Path(str(uri).removeprefix("file://")).expanduser().absolute()
+    readonly = prepare(path, space=space, dimension=dimension, create=create)
+    store = Store(path, readonly=readonly, busy_timeout_s=busy_timeout_s)
+    try:
+        return EmbeddedGallery(store, space=space, dimension=dimension, approximate_above=approximate_above)
+    except BaseException:
+        store.close()
+        raise
+
+
+class EmbeddedGallery(Gallery):
+    """See `likeness.gallery.base.Gallery`. Made by `open_embedded`."""
+
+    def __init__(
+        self, store: Store, *, space: str | None, dimension: int | None, approximate_above: int
+    ) -> None:
+        self._store = store
+        self._approximate_above = approximate_above
+        with store.read() as connection:
+            self._salt = bytes(get_meta(connection, "salt"))  # type: ignore[call-overload]
+            self._space = str(get_meta(connection, "space"))
+            self._dimension = int(str(get_meta(connection, "dimension")))
+            unfinished = bool(erasure.tasks(connection)) or compaction.is_due(connection)
+        if space is not None:
+            self._expect_space(space, dimension)
+        self._searcher = Searcher(store, space=self._space, approximate_above=approximate_above)
+        if unfinished and not store.readonly:
+            self._finish_erasures()
+
+    def _expect_space(self, space: str, dimension: int | None) -> None:
+        if space != self._space or dimension not in (None, self._dimension):
+            raise SpaceMismatch(
+                f"{self._store.path} holds {self._dimension}-dimensional vectors of {self._space!r}, "
+                f"not {dimension}-dimensional ones of {space!r}",
+                hint="use the model it was made with, or re-embed it: likeness gallery re-embed",
+            )
+
+    def _finish_erasures(self) -> None:
+        """Take up what a killed process left; what cannot be done now is reported by `check` and the next removal."""
+        with suppress(LikenessError), self._store.maintenance(wait=False) as free:
+            if free:
+                erasure.finish(self._store)
+                compaction.compact_if_worthwhile(self._store)
+
+    def info(self) -> GalleryInfo:  # noqa: D102
+        with self._store.read() as connection:
+            count = {
+                table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+                for table in ("people", "faces", "snapshots", "events")
+            }
+            tag = ann.read_tag(connection)
+            space, dimension = str(get_meta(connection, "space")), int(str(get_meta(connection, "dimension")))
+        index = self._searcher.mode()
+        details: dict[str, Any] = {
+            "snapshots": count["snapshots"],
+            "events": count["events"],
+            "readonly": self._store.readonly,
+            "index_pays_above": self._approximate_above,
+            "usearch_installed": ann.installed(),
+            "index_built": tag is not None,
+        }
+        return GalleryInfo(
+            uri=str(self._store.path),
+            engine="embedded",
+            space=space,
+            dimension=dimension,
+            people=count["people"],
+            faces=count["faces"],
+            index=index,
+            bytes_on_disk=self._bytes_on_disk(),
+            details=details,
+        )
+
+    def _bytes_on_disk(self) -> int:
+        files = [Path(f"{self._store.path}{ending}") for ending in ("", "-wal", "-shm", ".ann")]
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def add(self, faces_to_add: Sequence[NewFace]) -> list[Added]:  # noqa: D102
+        if not faces_to_add:
+            return []
+        for face in faces_to_add:
+            self._expect_dimension(face.embedding.shape[-1])
+            clean_name(face.name)
+        check_unit_vectors(np.stack([face.embedding for face in faces_to_add]), self._dimension)
+        with self._store.write() as connection:
+            held = get_meta(connection, "space")
+            if held != self._space:
+                raise SpaceMismatch(
+                    f"{self._store.path} was re-embedded: it holds vectors of {held!r}, not of {self._space!r} any more",
+                    hint="open it again with the new model",
+                )
+            return faces.add(connection, self._salt, faces_to_add)
+
+    def _expect_dimension(self, dimension: int) -> None:
+        if dimension != self._dimension:
+            raise SpaceMismatch(
+                f"expected vectors of dimension {self._dimension} ({self._space!r}), got dimension {dimension}",
+                hint="use the model that the gallery was made with, or re-embed it",
+            )
+
+    def search(self, probes: Vector, k: int, *, exclude: Sequence[str] = ()) -> list[list[Hit]]:  # noqa: D102
+        if k < 1:
+            raise ValueError(f"expected k of at least 1, got {k}")
+        if probes.ndim == 2:
+            self._expect_dimension(probes.shape[1])
+        check_unit_vectors(probes, self._dimension)
+        return self._searcher.search(probes, k, exclude)
+
+    def people(self, *, query: str = "", after: str | None = None, limit: int = 100) -> list[Person]:  # noqa: D102
+        with self._store.read() as connection:
+            return people.list_people(connection, query=query, after=after, limit=limit)
+
+    def person(self, name_or_id: str) -> Person:  # noqa: D102
+        with self._store.read() as connection:
+            with suppress(PersonNotFound):
+                return people.find_by_id(connection, name_or_id).person
+            found = people.find_by_name(connection, self._salt, name_or_id)
+        if found is None:
+            raise PersonNotFound(f"nobody in the gallery has the id or name {name_or_id!r}")
+        return found.person
+
+    def faces(self, person_id: str | None = None, *, photo_sha256: str | None = None) -> Iterator[StoredFace]:  # noqa: D102
+        after = 0
+        while True:
+            with self._store.read() as connection:
+                page = faces.read_page(
+                    connection, self._salt, person_id=person_id, photo_sha256=photo_sha256, after=after
+                )
+            yield from page
+            if not page:
+                return
+            after = page[-1].id
+
+    def update(  # noqa: D102
+        self,
+        person_id: str,
+        *,
+        name: str = UNSET,
+        profile: Mapping[str, Any] = UNSET,
+        consent: Consent | None = UNSET,
+        retain_until: date | None = UNSET,
+    ) -> Person:
+        given = {"name": name, "profile": profile, "consent": consent, "retain_until": retain_until}
+        changes = {field: value for field, value in given.items() if value is not UNSET}
+        with self._store.write() as connection:
+            record = people.find_by_id(connection, person_id)
+            before = people.stated(record.person)
+            wanted = people.with_changes(before, changes)
+            people.change(connection, self._salt, record, wanted)
+            people.move_notes(connection, self._salt, before.name, wanted.name)
+            return people.find_by_id(connection, person_id).person
+
+    def merge(self, source_id: str, into_id: str) -> Person:  # noqa: D102
+        if source_id == into_id:
+            raise ValueError(f"expected two people to merge, got {source_id} twice")
+        erasure.merge(self._store, self._salt, source_id, into_id)
+        return self.person(into_id)
+
+    def remove(self, person_id: str | None = None, *, face_id: int | None = None) -> int:  # noqa: D102
+        if (person_id is None) == (face_id is None):
+            raise ValueError("expected either a person's id or a face's")
+        if person_id is not None:
+            return erasure.erase_person(self._store, self._salt, person_id)
+        assert face_id is not None  # one of the two is given
+        return erasure.erase_face(self._store, face_id)
+
+    def note_photos(self, name: str, photo_notes: Sequence[PhotoNote], *, settings_tag: str) -> None:  # noqa: D102
+        with self._store.write() as connection:
+            notes.write(connection, self._salt, name, photo_notes, settings_tag)
+
+    def noted_photos(self, name: str, sha256s: Sequence[str], *, settings_tag: str) -> dict[str, PhotoNote]:  # noqa: D102
+        with self._store.read() as connection:
+            return notes.read(connection, self._salt, name, sha256s, settings_tag)
+
+    def snapshot(self, target: str | Path | None = None) -> Path:  # noqa: D102
+        return snapshots.make(self._store, target)
+
+    def reembed(  # noqa: D102
+        self,
+        space: str,
+        dimension: int,
+        embed: Callable[[list[bytes]], Vector],
+        *,
+        progress: Callable[[int, int], None] = ignore_progress,
+    ) -> int:
+        embedded = reembedding.run(self._store, space, dimension, embed, progress)
+        self._space, self._dimension = space, dimension
+        self._searcher.follow(space)
+        return embedded
+
+    def build_index(self, *, progress: Callable[[int, int], None] = ignore_progress) -> str:  # noqa: D102
+        ann.build(self._store, progress)
+        return self._searcher.mode()
+
+    def check(self, *, sample: int = 1000) -> list[Finding]:  # noqa: D102
+        return checking.run(
+            self._store, self._searcher, sample=sample, approximate_above=self._approximate_above
+        )
+
+    def record(self, action: str, *, actor: str, person_id: str | None = None, **details: Any) -> None:  # noqa: D102
+        with self._store.write() as connection:
+            audit.append(connection, action, actor, person_id, details)
+
+    def events(self, *, after: int = 0, limit: int = 1000) -> list[Event]:  # noqa: D102
+        with self._store.read() as connection:
+            return audit.read(connection, after=after, limit=limit)
+
+    def close(self) -> None:  # noqa: D102
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

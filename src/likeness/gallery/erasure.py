@@ -1,0 +1,233 @@
+"""Erasing people and faces everywhere: the record, its log, the index file, and every snapshot that is remembered.
+
+The record is erased first, in the transaction that also notes what is still to be erased elsewhere (`pending`): a
+process killed half-way leaves a note behind, and the next removal, check or opening finishes the work.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from likeness.errors import LikenessError, PersonNotFound, StorageError
+from likeness.gallery import ann, people
+from likeness.gallery.schema import blank, expect_gallery
+from likeness.gallery.snapshots import mount_of
+from likeness.gallery.storage import Store, connect, mapped_errors, transaction, truncate_log
+
+_LOG, _INDEX = "log", "index"
+_KEPT_CHANGES = 100_000
+
+
+def erase_person(store: Store, salt: bytes, person_id: str) -> int:
+    """Erase a person with everything that is theirs; returns the number of faces.
+
+    Raises:
+        PersonNotFound: nobody has that id.
+        StorageError: erased here, but not everywhere; the message names the places.
+    """
+    with store.maintenance():
+        with store.write() as connection:
+            name = people.find_by_id(connection, person_id).person.name
+            people.erase_notes(connection, people.name_hash(salt, name))
+            everybody = _with_merged(connection, person_id)
+            face_ids = erase_rows(connection, people_ids=everybody, face_ids=())
+            _note_pending(connection, people_ids=everybody, face_ids=face_ids)
+        finish(store)
+    return len(face_ids)
+
+
+def erase_face(store: Store, face_id: int) -> int:
+    """Erase one face; its person stays. Returns 1.
+
+    Raises:
+        PersonNotFound: there is no such face.
+        StorageError: erased here, but not everywhere; the message names the places.
+    """
+    with store.maintenance():
+        with store.write() as connection:
+            if not erase_rows(connection, people_ids=(), face_ids=(face_id,)):
+                raise PersonNotFound(f"there is no face {face_id} in the gallery")
+            _note_pending(connection, people_ids=(), face_ids=(face_id,))
+        finish(store)
+    return 1
+
+
+def erase_rows(
+    connection: sqlite3.Connection, *, people_ids: Iterable[str], face_ids: Iterable[int]
+) -> list[int]:
+    """Erase people with their faces, and single faces, from one file; returns the ids of the faces that were there."""
+    found: list[int] = []
+    for person_id in people_ids:
+        row = connection.execute("SELECT key, facts FROM people WHERE id = ?", (person_id,)).fetchone()
+        if row is not None:
+            found += [
+                face for (face,) in connection.execute("SELECT id FROM faces WHERE person = ?", row[:1])
+            ]
+            _erase_faces(connection, found)
+            blank(connection, "facts", [row[1]])
+            connection.execute("DELETE FROM people WHERE key = ?", row[:1])
+    single = [
+        face
+        for face in face_ids
+        if connection.execute("SELECT 1 FROM faces WHERE id = ?", (face,)).fetchone()
+    ]
+    _erase_faces(connection, single)
+    return found + single
+
+
+def _erase_faces(connection: sqlite3.Connection, face_ids: Sequence[int]) -> None:
+    for table in ("vectors", "vectors_next", "pictures"):
+        blank(connection, table, face_ids)
+    rows = [(face,) for face in face_ids]
+    connection.executemany("DELETE FROM faces WHERE id = ?", rows)
+    log_changes(connection, face_ids)
+
+
+def log_changes(connection: sqlite3.Connection, face_ids: Iterable[int]) -> None:
+    """Tell other processes that faces were erased or given to others."""
+    connection.executemany("INSERT INTO changes (face) VALUES (?)", ((face,) for face in face_ids))
+    connection.execute(
+        "DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?", (_KEPT_CHANGES,)
+    )
+
+
+def merge(store: Store, salt: bytes, source_id: str, into_id: str) -> None:
+    """See `Gallery.merge`."""
+    with store.maintenance():
+        with store.write() as connection:
+            source, into = people.find_by_id(connection, source_id), people.find_by_id(connection, into_id)
+            doubles = connection.execute(
+                "SELECT a.id FROM faces a JOIN faces b ON b.photo_hash = a.photo_hash AND b.face_index = a.face_index "
+                "WHERE a.person = ? AND b.person = ?",
+                (source.key, into.key),
+            ).fetchall()
+            dropped = [row[0] for row in doubles]
+            _erase_faces(connection, dropped)
+            moved = [
+                row[0] for row in connection.execute("SELECT id FROM faces WHERE person = ?", (source.key,))
+            ]
+            connection.execute("UPDATE faces SET person = ? WHERE person = ?", (into.key, source.key))
+            log_changes(connection, moved)
+            people.move_notes(connection, salt, source.person.name, into.person.name)
+            blank(connection, "facts", [source.facts])
+            connection.execute("DELETE FROM people WHERE key = ?", (source.key,))
+            connection.execute("INSERT INTO merged VALUES (?, ?)", (source_id, into_id))
+            _note_pending(connection, people_ids=(), face_ids=dropped)
+        finish(store)
+
+
+def _with_merged(connection: sqlite3.Connection, person_id: str) -> list[str]:
+    """The person and all who were ever merged into them: older snapshots still know them apart."""
+    rows = connection.execute(
+        "WITH RECURSIVE them (id) AS (VALUES (?) UNION SELECT source_id FROM merged JOIN them ON into_id = them.id) "
+        "SELECT id FROM them",
+        (person_id,),
+    )
+    return [row[0] for row in rows]
+
+
+def _note_pending(
+    connection: sqlite3.Connection, *, people_ids: Sequence[str], face_ids: Sequence[int]
+) -> None:
+    places = [row[0] for row in connection.execute("SELECT path FROM snapshots")]
+    connection.execute("INSERT INTO pending (place) VALUES (?)", (_LOG,))
+    if ann.read_tag(connection) is not None:
+        places.append(_INDEX)
+    for place in places:
+        connection.executemany(
+            "INSERT INTO pending (place, face) VALUES (?, ?)", ((place, f) for f in face_ids)
+        )
+        connection.executemany(
+            "INSERT INTO pending (place, person_id) VALUES (?, ?)", ((place, one) for one in people_ids)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is still to be erased in one place."""
+
+    last: int
+    people_ids: list[str]
+    face_ids: list[int]
+
+
+def tasks(connection: sqlite3.Connection) -> dict[str, _Task]:
+    """Place → what is still to be erased there."""
+    found: dict[str, _Task] = {}
+    for number, place, person_id, face in connection.execute(
+        "SELECT id, place, person_id, face FROM pending ORDER BY id"
+    ):
+        task = found.get(place, _Task(0, [], []))
+        task.people_ids.extend([person_id] if person_id is not None else [])
+        task.face_ids.extend([face] if face is not None else [])
+        found[place] = _Task(number, task.people_ids, task.face_ids)
+    return found
+
+
+def finish(store: Store) -> None:
+    """Carry out what is pending, everywhere that can be reached. Called with the maintenance lock held.
+
+    Raises:
+        StorageError: some places could not be reached (or `GalleryBusy` and others of its kind, where that is all).
+    """
+    with store.read() as connection:
+        todo = tasks(connection)
+    failures: list[LikenessError] = []
+    for place, task in todo.items():
+        try:
+            if place == _LOG:
+                store.truncate_log()
+            elif place == _INDEX:
+                ann.erase(store, task.face_ids)
+            else:
+                _erase_in_snapshot(store, Path(place), task)
+        except LikenessError as error:
+            failures.append(error)
+        else:
+            with store.write() as connection:
+                connection.execute("DELETE FROM pending WHERE place = ? AND id <= ?", (place, task.last))
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise StorageError("; ".join(error.message for error in failures), hint=failures[0].hint)
+
+
+def _erase_in_snapshot(store: Store, path: Path, task: _Task) -> None:
+    if not _reachable(path):
+        with store.read() as connection:
+            row = connection.execute("SELECT mount FROM snapshots WHERE path = ?", (str(path),)).fetchone()
+        if row is not None and Path(row[0]) != mount_of(path):
+            raise StorageError(
+                f"erased, but not from the snapshot {path}, which cannot be reached: {row[0]} is not mounted",
+                hint="mount it and run the check, which finishes the erasure",
+            )
+        with store.write() as connection:  # it was deleted: forget it
+            connection.execute("DELETE FROM snapshots WHERE path = ?", (str(path),))
+        return
+    try:
+        _erase_in_file(path, task, store.busy_timeout_s)
+    except LikenessError as error:
+        raise type(error)(
+            f"erased, but not from the snapshot {path}: {error.message}",
+            hint="make it reachable and writable, or delete it, and run the check, which finishes the erasure",
+        ) from error
+
+
+def _reachable(path: Path) -> bool:
+    with mapped_errors(path):
+        return path.exists()
+
+
+def _erase_in_file(path: Path, task: _Task, busy_timeout_s: float) -> None:
+    with mapped_errors(path):
+        expect_gallery(path)
+        connection = connect(path, busy_timeout_s=busy_timeout_s)
+        try:
+            with transaction(connection):
+                erase_rows(connection, people_ids=task.people_ids, face_ids=task.face_ids)
+            truncate_log(connection, path, busy_timeout_s)
+        finally:
+            connection.close()

@@ -1,0 +1,174 @@
+"""Faces in the embedded gallery: adding, reading, and the rows behind search."""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from likeness.gallery import people
+from likeness.gallery.base import Added, NewFace, StoredFace
+from likeness.gallery.identity import clean_name, keyed_hash, name_key
+from likeness.gallery.matrix import View
+from likeness.gallery.schema import last_number
+
+_PAGE = 256
+_SELECT = """
+SELECT f.id, p.id, v.vector, c.crop, c.photo_sha256, f.face_index, c.source, f.quality, f.created_at
+FROM faces f JOIN people p ON p.key = f.person JOIN vectors v ON v.id = f.id JOIN pictures c ON c.id = f.id
+"""
+
+
+def photo_hash(salt: bytes, photo_sha256: str) -> bytes:
+    """What indexes hold of a photo."""
+    return keyed_hash(salt, "photo", photo_sha256)
+
+
+def add(connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]) -> list[Added]:
+    """See `Gallery.add`; inside the caller's transaction."""
+    owners = _people_for(connection, salt, faces)
+    next_id = last_number(connection, "faces") + 1
+    created_at = people.now()
+    outcomes: list[Added] = []
+    known: dict[tuple[int, bytes, int], int] = {}
+    rows: list[tuple[Any, ...]] = []
+    vectors: list[tuple[int, bytes]] = []
+    pictures: list[tuple[Any, ...]] = []
+    for face in faces:
+        key, person_id = owners[name_key(face.name)]
+        place = (key, photo_hash(salt, face.photo_sha256), face.face_index)
+        found = known.get(place) or _face_at(connection, place)
+        if found is not None:
+            outcomes.append(Added("duplicate", found, person_id))
+            continue
+        known[place] = next_id
+        rows.append((next_id, *place, float(face.quality), created_at))
+        vectors.append((next_id, np.ascontiguousarray(face.embedding, np.float32).tobytes()))
+        pictures.append(_picture(next_id, face))
+        outcomes.append(Added("added", next_id, person_id))
+        next_id += 1
+    connection.executemany(
+        "INSERT INTO faces (id, person, photo_hash, face_index, quality, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+    connection.executemany("INSERT INTO vectors VALUES (?, ?)", vectors)
+    connection.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?)", pictures)
+    return outcomes
+
+
+def _people_for(
+    connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]
+) -> dict[str, tuple[int, str]]:
+    """Name key → (person key, id), creating who is missing and noting what the faces state about consent."""
+    stated: dict[str, dict[str, Any]] = {}
+    names: dict[str, str] = {}
+    for face in faces:
+        folded = name_key(face.name)
+        names.setdefault(folded, face.name)
+        changes = stated.setdefault(folded, {})
+        changes.update({"consent": face.consent} if face.consent else {})
+        changes.update({"retain_until": face.retain_until} if face.retain_until else {})
+    owners: dict[str, tuple[int, str]] = {}
+    for folded, changes in stated.items():
+        record = people.find_by_name(connection, salt, names[folded])
+        if record is None:
+            facts = people.with_changes(people.Facts(clean_name(names[folded])), changes)
+            key = people.insert(connection, salt, facts)
+            person_id = str(connection.execute("SELECT id FROM people WHERE key = ?", (key,)).fetchone()[0])
+            owners[folded] = key, person_id
+            continue
+        now_stated = people.stated(record.person)
+        wanted = people.with_changes(now_stated, changes)
+        if wanted != now_stated:
+            people.change(connection, salt, record, wanted)
+        owners[folded] = record.key, record.person.id
+    return owners
+
+
+def _face_at(connection: sqlite3.Connection, place: tuple[int, bytes, int]) -> int | None:
+    row = connection.execute(
+        "SELECT id FROM faces WHERE person = ? AND photo_hash = ? AND face_index = ?", place
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _picture(face_id: int, face: NewFace) -> tuple[Any, ...]:
+    box = array("d", face.box_xyxy_px).tobytes()
+    landmarks = array("f", face.landmarks_px).tobytes()
+    return face_id, face.photo_sha256, face.source, box, landmarks, bytes(face.crop_jpeg)
+
+
+def read_page(
+    connection: sqlite3.Connection,
+    salt: bytes,
+    *,
+    person_id: str | None,
+    photo_sha256: str | None,
+    after: int,
+) -> list[StoredFace]:
+    """The next faces after an id, oldest first; an empty page ends the list."""
+    where, values = ["f.id > ?"], [after]
+    filters: list[Any] = list(values)
+    if person_id is not None:
+        where.append("f.person = ?")
+        filters.append(people.find_by_id(connection, person_id).key)
+    if photo_sha256 is not None:
+        where.append("f.photo_hash = ?")
+        filters.append(photo_hash(salt, photo_sha256))
+    rows = connection.execute(
+        f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY f.id LIMIT {_PAGE}",
+        filters,
+    )
+    return [_stored(row) for row in rows]
+
+
+def _stored(row: tuple[Any, ...]) -> StoredFace:
+    face_id, person_id, vector, crop, photo, index, source, quality, created_at = row
+    return StoredFace(
+        id=face_id,
+        person_id=person_id,
+        embedding=np.frombuffer(vector, np.float32),
+        crop_jpeg=crop,
+        photo_sha256=photo,
+        face_index=index,
+        source=source,
+        quality=quality,
+        created_at=datetime.fromisoformat(created_at),
+    )
+
+
+def vectors_page(connection: sqlite3.Connection, after: int, dimension: int, *, limit: int = 20_000) -> View:
+    """The next faces after an id, in order of id."""
+    rows = connection.execute(
+        "SELECT f.id, f.person, v.vector FROM faces f JOIN vectors v ON v.id = f.id WHERE f.id > ? "
+        "ORDER BY f.id LIMIT ?",
+        (after, limit),
+    ).fetchall()
+    return _as_arrays(rows, dimension)
+
+
+def rows_of(connection: sqlite3.Connection, face_ids: Sequence[int], dimension: int) -> View:
+    """The faces with these ids, those that exist, in order of id."""
+    rows: list[tuple[int, int, bytes]] = []
+    for start in range(0, len(face_ids), 500):
+        part = list(face_ids[start : start + 500])
+        marks = ",".join("?" * len(part))
+        rows += connection.execute(
+            "SELECT f.id, f.person, v.vector FROM faces f JOIN vectors v ON v.id = f.id "  # noqa: S608 - only marks
+            f"WHERE f.id IN ({marks})",
+            part,
+        ).fetchall()
+    rows.sort(key=lambda row: row[0])
+    return _as_arrays(rows, dimension)
+
+
+def _as_arrays(rows: Sequence[tuple[int, int, bytes]], dimension: int) -> View:
+    if not rows:
+        return View(np.empty((0, dimension), np.float32), np.empty(0, np.int64), np.empty(0, np.int64))
+    face_ids, owners, blobs = zip(*rows, strict=True)
+    vectors = np.frombuffer(b"".join(blobs), np.float32).reshape(len(rows), dimension)
+    return View(vectors, np.array(face_ids, np.int64), np.array(owners, np.int64))

@@ -1,0 +1,193 @@
+"""People in the embedded gallery: reading them, and changing what is stated about them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+from likeness.errors import PersonExists, PersonNotFound
+from likeness.gallery.identity import clean_name, keyed_hash, name_key, new_person_id
+from likeness.gallery.schema import blank
+from likeness.types import Consent, Person
+
+_SELECT = """
+SELECT p.key, p.id, p.created_at, p.facts, f.name, f.profile, f.consent_basis, f.consent_at, f.consent_source,
+  f.retain_until, (SELECT count(*) FROM faces WHERE person = p.key)
+FROM people p JOIN facts f ON f.id = p.facts
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is stated about a person and may change."""
+
+    name: str
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    consent: Consent | None = None
+    retain_until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A person's row: the keys that only the tables use, and the person."""
+
+    key: int
+    facts: int
+    person: Person
+
+
+def now() -> str:
+    """The present time, as it is stored."""
+    return datetime.now(UTC).isoformat()
+
+
+def name_hash(salt: bytes, name: str) -> bytes:
+    """What the unique index on names holds."""
+    return keyed_hash(salt, "name", name_key(name))
+
+
+def find_by_name(connection: sqlite3.Connection, salt: bytes, name: str) -> Record | None:
+    """The person of that name, compared trimmed, normalised and case folded."""
+    row = connection.execute(_SELECT + "WHERE p.name_hash = ?", (name_hash(salt, name),)).fetchone()
+    return None if row is None else _record(row)
+
+
+def find_by_id(connection: sqlite3.Connection, person_id: str) -> Record:
+    """The person with that id.
+
+    Raises:
+        PersonNotFound: nobody has it.
+    """
+    row = connection.execute(_SELECT + "WHERE p.id = ?", (person_id,)).fetchone()
+    if row is None:
+        raise PersonNotFound(f"nobody in the gallery has the id {person_id!r}")
+    return _record(row)
+
+
+def list_people(connection: sqlite3.Connection, *, query: str, after: str | None, limit: int) -> list[Person]:
+    """See `Gallery.people`."""
+    where, values = ["instr(f.name_key, ?) > 0"], [name_key(query)]
+    if not values[0]:
+        where, values = ["1"], []
+    if after is not None:
+        last = find_by_id(connection, after).person
+        where.append("(f.name_key, p.id) > (?, ?)")
+        values += [name_key(last.name), last.id]
+    rows = connection.execute(
+        f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY f.name_key, p.id LIMIT ?",
+        (*values, limit),
+    )
+    return [_record(row).person for row in rows]
+
+
+def insert(connection: sqlite3.Connection, salt: bytes, facts: Facts) -> int:
+    """Add a person; returns the key."""
+    row = connection.execute(
+        "INSERT INTO people (id, name_hash, created_at, facts) VALUES (?, ?, ?, ?)",
+        (new_person_id(), name_hash(salt, facts.name), now(), _insert_facts(connection, facts)),
+    )
+    return int(row.lastrowid or 0)
+
+
+def change(connection: sqlite3.Connection, salt: bytes, record: Record, facts: Facts) -> None:
+    """Replace what is stated about a person.
+
+    Raises:
+        PersonExists: another person has the new name.
+    """
+    other = find_by_name(connection, salt, facts.name)
+    if other is not None and other.key != record.key:
+        raise PersonExists(
+            f"another person is called {other.person.name!r} ({other.person.id})",
+            hint="merge the two instead",
+        )
+    new_hash = name_hash(salt, facts.name)
+    # A new row and zeros in the old one: a row that changed its length would be moved, leaving a copy behind.
+    connection.execute(
+        "UPDATE people SET name_hash = ?, facts = ? WHERE key = ?",
+        (new_hash, _insert_facts(connection, facts), record.key),
+    )
+    blank(connection, "facts", [record.facts])
+
+
+def move_notes(connection: sqlite3.Connection, salt: bytes, old_name: str, new_name: str) -> None:
+    """Let the notes on one name's photos follow to another name, so that erasing a person finds them."""
+    old, new = name_hash(salt, old_name), name_hash(salt, new_name)
+    if old != new:
+        connection.execute("UPDATE OR IGNORE notes SET name_hash = ? WHERE name_hash = ?", (new, old))
+        erase_notes(connection, old)
+
+
+def erase_notes(connection: sqlite3.Connection, hashed_name: bytes) -> None:
+    """Erase the notes on one name's photos."""
+    rows = connection.execute("SELECT id FROM notes WHERE name_hash = ?", (hashed_name,)).fetchall()
+    blank(connection, "notes", [row[0] for row in rows])
+    connection.executemany(
+        "UPDATE notes SET name_hash = randomblob(16), photo_hash = randomblob(16) WHERE id = ?", rows
+    )
+
+
+def stated(person: Person) -> Facts:
+    """What is stated about a person at present."""
+    return Facts(person.name, person.profile, person.consent, person.retain_until)
+
+
+def with_changes(facts: Facts, changes: Mapping[str, Any]) -> Facts:
+    """`facts` with some fields replaced; a name is cleaned, a profile copied."""
+    cleaned = dict(changes)
+    if "name" in cleaned:
+        cleaned["name"] = clean_name(cleaned["name"])
+    if "profile" in cleaned:
+        cleaned["profile"] = dict(cleaned["profile"] or {})
+    return replace(facts, **cleaned)
+
+
+def names_by_key(connection: sqlite3.Connection, keys: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """Person key → (id, name); keys that are nobody's any more are missing."""
+    found: dict[int, tuple[str, str]] = {}
+    wanted = sorted(set(keys))
+    for start in range(0, len(wanted), 500):
+        part = wanted[start : start + 500]
+        rows = connection.execute(
+            "SELECT p.key, p.id, f.name FROM people p JOIN facts f ON f.id = p.facts "  # noqa: S608 - only marks
+            f"WHERE p.key IN ({','.join('?' * len(part))})",
+            part,
+        )
+        found.update((key, (person_id, name)) for key, person_id, name in rows)
+    return found
+
+
+def _insert_facts(connection: sqlite3.Connection, facts: Facts) -> int:
+    consent = facts.consent
+    row = connection.execute(
+        "INSERT INTO facts (name, name_key, profile, consent_basis, consent_at, consent_source, retain_until) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            facts.name,
+            name_key(facts.name),
+            json.dumps(dict(facts.profile), ensure_ascii=False, allow_nan=False),
+            consent and consent.basis,
+            consent and consent.at.isoformat(),
+            consent and consent.source,
+            facts.retain_until and facts.retain_until.isoformat(),
+        ),
+    )
+    return int(row.lastrowid or 0)
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    key, person_id, created_at, facts, name, profile, basis, at, source, retain_until, faces = row
+    person = Person(
+        id=person_id,
+        name=name,
+        faces=faces,
+        created_at=datetime.fromisoformat(created_at),
+        profile=json.loads(profile),
+        consent=None if basis is None else Consent(basis, datetime.fromisoformat(at), source),
+        retain_until=None if retain_until is None else date.fromisoformat(retain_until),
+    )
+    return Record(key, facts, person)

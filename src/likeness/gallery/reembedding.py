@@ -1,0 +1,96 @@
+"""Re-embedding: new vectors are written beside the old ones in committed batches, and take over in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from likeness.gallery import ann
+from likeness.gallery.schema import get_meta, set_meta
+from likeness.gallery.storage import Store
+from likeness.types import Vector, check_unit_vectors
+
+_BATCH = 64
+
+
+def run(
+    store: Store,
+    space: str,
+    dimension: int,
+    embed: Callable[[list[bytes]], Vector],
+    progress: Callable[[int, int], None],
+) -> int:
+    """See `Gallery.reembed`. Ends with the log truncated, so that the old vectors are gone from the disk."""
+    if not _begin(store, space, dimension):
+        return 0
+    embedded = 0
+    while True:
+        batch, done, total = _next_batch(store)
+        progress(done, total)
+        if not batch:
+            if _switch(store, space, dimension):
+                break
+            continue  # somebody enrolled a face after the last look
+        vectors = embed([crop for _, crop in batch])
+        check_unit_vectors(vectors, dimension)
+        if len(vectors) != len(batch):
+            raise ValueError(f"expected {len(batch)} embeddings, got {len(vectors)}")
+        _keep(store, [face for face, _ in batch], vectors)
+        embedded += len(batch)
+    store.truncate_log()
+    return embedded
+
+
+def _begin(store: Store, space: str, dimension: int) -> bool:
+    """Note the aim; vectors of an earlier run towards the same aim are kept. False where it is reached already."""
+    aim = f"{dimension} {space}"
+    with store.write() as connection:
+        if (get_meta(connection, "space"), get_meta(connection, "dimension")) == (space, dimension):
+            return False
+        if get_meta(connection, "reembedding") != aim:
+            connection.execute("DELETE FROM vectors_next")
+            set_meta(connection, reembedding=aim)
+    return True
+
+
+def _next_batch(store: Store) -> tuple[list[tuple[int, bytes]], int, int]:
+    with store.read() as connection:
+        rows = connection.execute(
+            "SELECT f.id, c.crop FROM faces f JOIN pictures c ON c.id = f.id "
+            "WHERE f.id > (SELECT coalesce(max(id), 0) FROM vectors_next) ORDER BY f.id LIMIT ?",
+            (_BATCH,),
+        ).fetchall()
+        total = int(connection.execute("SELECT count(*) FROM faces").fetchone()[0])
+        left = int(
+            connection.execute(
+                "SELECT count(*) FROM faces WHERE id > (SELECT coalesce(max(id), 0) FROM vectors_next)"
+            ).fetchone()[0]
+        )
+    return rows, total - left, total
+
+
+def _keep(store: Store, face_ids: list[int], vectors: Vector) -> None:
+    with store.write() as connection:
+        # A face that was erased meanwhile must not come back: only those that still exist get their vector.
+        connection.executemany(
+            "INSERT OR IGNORE INTO vectors_next SELECT id, ? FROM faces WHERE id = ?",
+            [(vector.tobytes(), face) for vector, face in zip(vectors, face_ids, strict=True)],
+        )
+
+
+def _switch(store: Store, space: str, dimension: int) -> bool:
+    """Let the new vectors take over, unless a face lacks one."""
+    with store.write() as connection:
+        lacking = connection.execute(
+            "SELECT 1 FROM faces f LEFT JOIN vectors_next v ON v.id = f.id WHERE v.id IS NULL LIMIT 1"
+        ).fetchone()
+        if lacking is not None:
+            return False
+        connection.execute("DROP TABLE vectors")
+        connection.execute("ALTER TABLE vectors_next RENAME TO vectors")
+        connection.execute("CREATE TABLE vectors_next (id INTEGER PRIMARY KEY, vector BLOB)")
+        generation = int(str(get_meta(connection, "generation"))) + 1
+        set_meta(
+            connection, space=space, dimension=dimension, generation=generation, reembedding=None, index=None
+        )
+    ann.discard(store)
+    return True

@@ -1,0 +1,78 @@
+"""Snapshots: whole copies of the gallery, made while others write, remembered so that erasing reaches them."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from likeness.errors import StorageError
+from likeness.gallery.people import now
+from likeness.gallery.storage import Store, connect, mapped_errors, sync_file, transaction
+
+
+def make(store: Store, target: str | Path | None) -> Path:
+    """See `Gallery.snapshot`. Without a target: beside the gallery, named after the time.
+
+    Raises:
+        StorageError: there is a file at the target, or it cannot be written.
+    """
+    path = Path(os.path.abspath(target if target is not None else _beside(store.path)))  # noqa: PTH100 - keep links
+    aside = Path(f"{path}.new")
+    with store.maintenance(), mapped_errors(path):  # nobody erases meanwhile: the copy would not know
+        if path.exists():
+            raise StorageError(
+                f"there is a file at {path} already", hint="give another path for the snapshot"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.unlink(missing_ok=True)
+        # Remembered before it exists: should this process be killed, the file is still known.
+        with store.write() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, 'made', ?)",
+                [(str(name), str(mount_of(path)), now()) for name in (aside, path)],
+            )
+        try:
+            _copy(store, aside)
+            sync_file(aside)
+            os.replace(aside, path)
+            sync_file(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        finally:
+            with store.write() as connection:
+                connection.execute("DELETE FROM snapshots WHERE path = ?", (str(aside),))
+                if not path.exists():
+                    connection.execute("DELETE FROM snapshots WHERE path = ?", (str(path),))
+    return path
+
+
+def _beside(gallery: Path) -> Path:
+    return gallery.with_name(f"{gallery.name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.snapshot")
+
+
+def _copy(store: Store, target: Path) -> None:
+    source = connect(store.path, readonly=store.readonly, busy_timeout_s=store.busy_timeout_s)
+    try:
+        source.execute("VACUUM INTO ?", (str(target),))
+    finally:
+        source.close()
+    target.chmod(0o600)
+    copy = connect(target)
+    try:
+        # The copy stands alone: it has no snapshots of its own, no work to finish, and no index beside it.
+        with transaction(copy):
+            copy.execute("DELETE FROM snapshots")
+            copy.execute("DELETE FROM pending")
+            copy.execute("DELETE FROM meta WHERE key = 'index'")
+    finally:
+        copy.close()
+
+
+def mount_of(path: Path) -> Path:
+    """The mount point of the file system that a path is, or would be, on."""
+    for folder in path.parents:
+        if folder.is_mount():
+            return folder
+    return Path(path.anchor)
