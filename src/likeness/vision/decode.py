@@ -128,6 +128,9 @@ def _decode_raster(
 ) -> tuple[Pixels, tuple[int, int], int]:
     if kind == "png":
         containers.check_png_sums(data)
+    if kind == "tiff" and containers.is_cut_off(data, kind):
+        # Asked first, because libtiff writes its complaints straight to the process's standard error.
+        raise PhotoTruncated("the TIFF ends before its picture does")
     image = rasters.open_raster(data, kind)
     _check_pixels(image.size, limits)
     frames = containers.count_frames(data, kind) if kind in ("gif", "tiff") else getattr(image, "n_frames", 1)

@@ -45,6 +45,10 @@ def open_raster(data: bytes, kind: str) -> ImageFile.ImageFile:
     """
     from importlib import import_module
 
+    from PIL import features
+
+    if kind in ("webp", "avif") and not features.check(kind):
+        raise ImportError(f"Pillow was built without {kind}")
     module, name = _PLUGINS[kind]
     plugin: Callable[[io.BytesIO], ImageFile.ImageFile] = getattr(import_module(module), name)
     image = plugin(io.BytesIO(data))

@@ -6,6 +6,7 @@ name that its owner recognises ("a PDF", "an MP4 video") and, where there is one
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Final
 
@@ -159,8 +160,8 @@ def _as_text(head: bytes) -> str | None:
     if any(byte < 9 or 13 < byte < 27 for byte in head):
         return None
     try:
-        # The head may end inside a character, which costs at most three bytes.
-        return head[: len(head) - 3 if len(head) == HEAD_BYTES else None].decode("utf-8", errors="strict")
+        # Not final: the head may end inside a character.
+        return codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return None
 
