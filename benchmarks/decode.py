@@ -120,8 +120,8 @@ def describe_machine() -> dict[str, Any]:
     model = platform.processor() or platform.machine()
     facts = Path("/proc/cpuinfo")
     if facts.exists():
-        names = [line.split(":", 1)[1].strip() for line in facts.read_text().splitlines() if "model name" in
-        line] model = names[0] if names else model
+        lines = (line.partition(":") for line in facts.read_text().splitlines())
+        model = next((value.strip() for name, _, value in lines if name.startswith("model name")), model)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "machine": {"cpu": model, "cores": os.cpu_count(), "system": platform.system()},
