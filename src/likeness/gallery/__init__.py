@@ -16,8 +16,8 @@ def open_gallery(
 ) -> Gallery:
     """Open the gallery at `uri`: a path for the embedded one, `scheme://…` for a server's.
 
-    `space` and `dimension` state the embeddings that the caller will bring: a new gallery takes them on, an existing
-    one refuses others. Without them an existing gallery opens for reading and managing people.
+    `space` and `dimension` state the embeddings that the caller will bring: a new gallery takes them on, an
+    existing one refuses others. Without them an existing gallery opens for reading and managing people.
 
     Raises:
         GalleryMissing: it does not exist, and `create` is false or the space was not stated.

@@ -1,22 +1,22 @@
 """The approximate index of large galleries: a derived file beside the gallery, rebuildable at any time.
 
-usearch's HNSW over int8 copies of the vectors, face id as key. It only proposes candidates: who they belong to,
-whether they still exist and how similar they are is read from the record. The gallery's meta row `index` holds the
-file's sha256 and the last face id in it; a file with other bytes is not used. The file is never changed in place: a new
-one is written aside and takes its name, so that processes which have the old one mapped go on with it.
+usearch's HNSW over int8 copies of the vectors, face id as key. It only proposes candidates: who they belong
+to, whether they still exist and how similar they are is read from the record. The gallery's meta row `index`
+holds the file's sha256 and the last face id in it; a file with other bytes is not used. The file is never
+changed in place: a new one is written aside and takes its name, so that processes which have the old one
+mapped go on with it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from likeness.gallery.matrix import Ids
 from likeness.gallery.schema import get_meta, last_number, set_meta
 from likeness.gallery.storage import Store, mapped_errors, sync_file
 from likeness.types import Vector
+
+if TYPE_CHECKING:
+    from usearch.index import Index
 
 NAME = "usearch-hnsw-i8"
 _PAGE = 4_000
@@ -64,7 +67,7 @@ def index_path(gallery: Path) -> Path:
 class ApproximateIndex:
     """An index file, mapped into memory for searching."""
 
-    def __init__(self, index: Any, tag: Tag) -> None:
+    def __init__(self, index: Index, tag: Tag) -> None:
         self._index = index
         self.tag = tag
 
@@ -73,8 +76,10 @@ class ApproximateIndex:
 
     def candidates(self, probes: Vector, count: int) -> list[Ids]:
         """Ids of about the `count` nearest faces to each probe; some may exist no more."""
+        from usearch.index import Matches
+
         found = self._index.search(probes, min(count, len(self)))
-        if probes.shape[0] == 1:
+        if isinstance(found, Matches):  # a single probe
             return [np.asarray(found.keys, np.int64).reshape(-1)]
         return [
             np.asarray(keys[:size], np.int64) for keys, size in zip(found.keys, found.counts, strict=True)
@@ -163,7 +168,7 @@ def discard(store: Store) -> None:
         _aside(store.path).unlink(missing_ok=True)
 
 
-def _empty(dimension: int) -> Any:
+def _empty(dimension: int) -> Index:
     from usearch.index import Index
 
     return Index(
@@ -171,8 +176,8 @@ def _empty(dimension: int) -> Any:
     )
 
 
-def _drop(index: Any, face_ids: Ids, dimension: int, *, slots: int) -> None:
-    """Remove keys, and overwrite their vectors: usearch only marks them, and keeps the bytes until a slot is reused."""
+def _drop(index: Index, face_ids: Ids, dimension: int, *, slots: int) -> None:
+    """Remove keys and overwrite their vectors: usearch only marks them, and keeps the bytes until reuse."""
     if not len(face_ids):
         return
     free = slots - len(index)  # slots that earlier removals left
@@ -193,7 +198,7 @@ def _aside(gallery: Path) -> Path:
     return Path(f"{gallery}.ann.new")
 
 
-def _install(store: Store, index: Any, last_id: int, generation: object) -> Tag:
+def _install(store: Store, index: Index, last_id: int, generation: object) -> Tag:
     """Write the index aside, force it onto the disk, and let it take its name together with its tag."""
     aside = _aside(store.path)
     with mapped_errors(store.path):
@@ -207,5 +212,5 @@ def _install(store: Store, index: Any, last_id: int, generation: object) -> Tag:
                     "the gallery was re-embedded while its index was built", hint="build it again"
                 )
             set_meta(connection, index=tag.as_json())
-            os.replace(aside, index_path(store.path))
+            aside.replace(index_path(store.path))
     return tag

@@ -92,7 +92,7 @@ class StoredFace:
 
 @dataclass(frozen=True, slots=True)
 class PhotoNote:
-    """What became of a photo when it was last looked at for enrolling: so that it need not be looked at again.
+    """What became of a photo when it was last looked at for enrolling, so that once is enough.
 
     Attributes:
         outcome: a short code: `added`, `duplicate`, or the `code` of the error that refused it.
@@ -155,7 +155,7 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         ...
 
     def add(self, faces: Sequence[NewFace]) -> list[Added]:
-        """Enrol faces in one transaction, creating people by name; durable on return. Outcomes in input order.
+        """Enrol faces in one transaction, creating people by name; durable on return; outcomes in order.
 
         Raises:
             SpaceMismatch: the vectors have another dimension than the gallery's.
@@ -164,14 +164,14 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         ...
 
     def search(self, probes: Vector, k: int, *, exclude: Sequence[str] = ()) -> list[list[Hit]]:
-        """The `k` nearest people for each row of `probes` `(n, d)`, by their nearest face, most similar first.
+        """The `k` nearest people for each row of `probes` `(n, d)`, by nearest face, most similar first.
 
         `exclude` names person ids that are passed over. A gallery with fewer people gives fewer hits.
         """
         ...
 
     def people(self, *, query: str = "", after: str | None = None, limit: int = 100) -> list[Person]:
-        """People in order of name (case folded, then id), those whose name contains `query`, after the id `after`."""
+        """People whose name contains `query`, by name (case folded, then id), after the id `after`."""
         ...
 
     def person(self, name_or_id: str) -> Person:
@@ -208,10 +208,11 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         ...
 
     def note_photos(self, name: str, notes: Sequence[PhotoNote], *, settings_tag: str) -> None:
-        """Remember what became of photos that were looked at to enrol `name`; a later note replaces an earlier one.
+        """Remember what became of photos looked at to enrol `name`; a later note replaces an earlier one.
 
-        `settings_tag` stands for the models and settings in use: under another tag the photo is looked at again.
-        Notes may be written before a person exists; they follow a rename or merge and are erased with the person.
+        `settings_tag` stands for the models and settings in use: under another tag the photo is looked at
+        again. Notes may be written before a person exists; they follow a rename or merge and are erased with
+        the person.
         """
         ...
 
@@ -220,7 +221,7 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         ...
 
     def remove(self, person_id: str | None = None, *, face_id: int | None = None) -> int:
-        """Erase a person (or one face): from the record, the index and the snapshots. Returns the faces erased.
+        """Erase a person (or one face) from record, index and snapshots. Returns how many faces it was.
 
         A person whose last face is removed by `face_id` stays, without faces.
 
@@ -230,10 +231,10 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         ...
 
     def build_index(self, *, progress: Callable[[int, int], None] = ignore_progress) -> str:
-        """Build or catch up the approximate index, where the engine has one apart from the record; returns its state.
+        """Build or catch up the approximate index; returns what searches use then, as in `GalleryInfo`.
 
-        No other call does this silently: it can take minutes. Until it is built, searches are exact and slower.
-        `progress` is told (done, total). An engine that keeps its own index does nothing here.
+        No other call does this silently: it can take minutes. Until it is built, searches are exact and
+        slower. `progress` is told (done, total). An engine that keeps its own index does nothing here.
 
         Raises:
             ExtraMissing: the package that it needs is not installed.
@@ -241,7 +242,7 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         ...
 
     def snapshot(self, target: str | Path | None = None) -> Path:
-        """A whole, consistent copy that opens as a gallery, made while others write. The gallery remembers where."""
+        """A whole, consistent copy that opens as a gallery, made while others write; remembered by path."""
         ...
 
     def reembed(
@@ -252,7 +253,7 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         *,
         progress: Callable[[int, int], None],
     ) -> int:
-        """Replace every vector by `embed` of its crop (JPEG bytes in, `(n, dimension)` out), and switch at the end.
+        """Replace every vector by `embed` of its crop (JPEG bytes in, `(n, dimension)` out); switch at last.
 
         Searches answer in the old space until the switch, and a run that was killed goes on where it stopped.
         `progress` is told (done, total). Returns how many faces were embedded.
@@ -260,10 +261,10 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         ...
 
     def check(self, *, sample: int = 1000) -> list[Finding]:
-        """Verify the record, the index against it, and the index's recall against exact search on a sample."""
+        """Verify the record, the index against it, and the recall against exact search on a sample."""
         ...
 
-    def record(self, action: str, *, actor: str, person_id: str | None = None, **details: Any) -> None:
+    def record(self, action: str, *, actor: str, person_id: str | None = None, **details: object) -> None:
         """Append to the audit trail."""
         ...
 

@@ -1,4 +1,4 @@
-"""Checking a gallery: the file, the record's own consistency, the audit trail, pending erasures, and the index."""
+"""Checking a gallery: the file, the record, the audit trail, erasures left to finish, and the index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TAIL_SHARE = 0.2
 
 
 def run(store: Store, searcher: Searcher, *, sample: int, approximate_above: int) -> list[Finding]:
-    """See `Gallery.check`. Also finishes erasures that were interrupted, and gives back the room of erased rows."""
+    """See `Gallery.check`. Also finishes interrupted erasures and gives back the room of erased rows."""
     findings: list[Finding] = []
 
     def look(name: str, glance: Callable[[], Finding]) -> None:

@@ -20,14 +20,12 @@ _DEAD = {
 
 
 def compact_if_worthwhile(store: Store) -> int:
-    """Compact when erased rows take more than a quarter of the file, and 32 MB; returns the bytes given back."""
+    """Compact when erased rows take a quarter of the file and 32 MB; returns the bytes given back."""
     with store.read() as connection:
         due = get_meta(connection, "vacuum_due") is not None
         size = store.path.stat().st_size
-    if (
-        due
-        or (size > _WORTHWHILE_BYTES
-        and dead_bytes(store) > max(_WORTHWHILE_BYTES, _WORTHWHILE_SHARE * size))
+    if due or (
+        size > _WORTHWHILE_BYTES and dead_bytes(store) > max(_WORTHWHILE_BYTES, _WORTHWHILE_SHARE * size)
     ):
         compact(store)
     return max(0, size - store.path.stat().st_size)
@@ -44,8 +42,9 @@ def dead_bytes(store: Store) -> int:
 def compact(store: Store) -> None:
     """Drop the zeroed rows and write the file anew.
 
-    Dropping rows moves their neighbours, which leaves copies of those behind; only the rewriting removes the copies. So
-    it is noted as due in the transaction that drops the rows, and done at the latest when the gallery is next checked.
+    Dropping rows moves their neighbours, which leaves copies of those behind; only the rewriting removes the
+    copies. So it is noted as due in the transaction that drops the rows, and done at the latest when the
+    gallery is next checked.
     """
     with store.write() as connection:
         for table, dead in _DEAD.items():

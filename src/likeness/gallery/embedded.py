@@ -1,7 +1,7 @@
-"""The embedded gallery: one SQLite file, exact search in memory, an approximate index beside it when it has grown.
+"""The embedded gallery: one SQLite file, exact search in memory, an index beside it when it has grown.
 
-The file is the record; whatever else there is (the matrix in memory, `<gallery>.ann`) is derived from it. This module
-puts the parts together; `schema` tells how the record is laid out and why erased bytes are gone.
+The file is the record; whatever else there is (the matrix in memory, `<gallery>.ann`) is derived from it.
+This module puts the parts together; `schema` tells how the record is laid out and why erased bytes are gone.
 """
 
 from __future__ import annotations
@@ -16,18 +16,9 @@ from typing import Any, Self
 import numpy as np
 
 from likeness.errors import LikenessError, PersonNotFound, SpaceMismatch
-from likeness.gallery import (
-    ann,
-    audit,
-    checking,
-    compaction,
-    erasure,
-    faces,
-    notes,
-    people,
-    reembedding,
-    snapshots,
-)
+from likeness.gallery import ann, audit, checking, compaction, erasure, people, reembedding, snapshots
+from likeness.gallery import faces as face_rows
+from likeness.gallery import notes as note_rows
 from likeness.gallery.base import (
     UNSET,
     Added,
@@ -103,7 +94,7 @@ class EmbeddedGallery(Gallery):
             )
 
     def _finish_erasures(self) -> None:
-        """Take up what a killed process left; what cannot be done now is reported by `check` and the next removal."""
+        """Take up what a killed process left; what cannot be done now, `check` and removals report."""
         with suppress(LikenessError), self._store.maintenance(wait=False) as free:
             if free:
                 erasure.finish(self._store)
@@ -142,26 +133,27 @@ class EmbeddedGallery(Gallery):
         files = [Path(f"{self._store.path}{ending}") for ending in ("", "-wal", "-shm", ".ann")]
         return sum(file.stat().st_size for file in files if file.exists())
 
-    def add(self, faces_to_add: Sequence[NewFace]) -> list[Added]:  # noqa: D102
-        if not faces_to_add:
+    def add(self, faces: Sequence[NewFace]) -> list[Added]:  # noqa: D102
+        if not faces:
             return []
-        for face in faces_to_add:
+        for face in faces:
             self._expect_dimension(face.embedding.shape[-1])
             clean_name(face.name)
-        check_unit_vectors(np.stack([face.embedding for face in faces_to_add]), self._dimension)
+        check_unit_vectors(np.stack([face.embedding for face in faces]), self._dimension)
         with self._store.write() as connection:
             held = get_meta(connection, "space")
             if held != self._space:
                 raise SpaceMismatch(
-                    f"{self._store.path} was re-embedded: it holds vectors of {held!r}, not of {self._space!r} any more",
+                    f"{self._store.path} was re-embedded: it holds vectors of {held!r} now, "
+                    f"not of {self._space!r}",
                     hint="open it again with the new model",
                 )
-            return faces.add(connection, self._salt, faces_to_add)
+            return face_rows.add(connection, self._salt, faces)
 
     def _expect_dimension(self, dimension: int) -> None:
         if dimension != self._dimension:
             raise SpaceMismatch(
-                f"expected vectors of dimension {self._dimension} ({self._space!r}), got dimension {dimension}",
+                f"expected vectors of dimension {self._dimension} ({self._space!r}), got {dimension}",
                 hint="use the model that the gallery was made with, or re-embed it",
             )
 
@@ -190,7 +182,7 @@ class EmbeddedGallery(Gallery):
         after = 0
         while True:
             with self._store.read() as connection:
-                page = faces.read_page(
+                page = face_rows.read_page(
                     connection, self._salt, person_id=person_id, photo_sha256=photo_sha256, after=after
                 )
             yield from page
@@ -231,13 +223,13 @@ class EmbeddedGallery(Gallery):
         assert face_id is not None  # one of the two is given
         return erasure.erase_face(self._store, face_id)
 
-    def note_photos(self, name: str, photo_notes: Sequence[PhotoNote], *, settings_tag: str) -> None:  # noqa: D102
+    def note_photos(self, name: str, notes: Sequence[PhotoNote], *, settings_tag: str) -> None:  # noqa: D102
         with self._store.write() as connection:
-            notes.write(connection, self._salt, name, photo_notes, settings_tag)
+            note_rows.write(connection, self._salt, name, notes, settings_tag)
 
     def noted_photos(self, name: str, sha256s: Sequence[str], *, settings_tag: str) -> dict[str, PhotoNote]:  # noqa: D102
         with self._store.read() as connection:
-            return notes.read(connection, self._salt, name, sha256s, settings_tag)
+            return note_rows.read(connection, self._salt, name, sha256s, settings_tag)
 
     def snapshot(self, target: str | Path | None = None) -> Path:  # noqa: D102
         return snapshots.make(self._store, target)
@@ -264,7 +256,7 @@ class EmbeddedGallery(Gallery):
             self._store, self._searcher, sample=sample, approximate_above=self._approximate_above
         )
 
-    def record(self, action: str, *, actor: str, person_id: str | None = None, **details: Any) -> None:  # noqa: D102
+    def record(self, action: str, *, actor: str, person_id: str | None = None, **details: object) -> None:  # noqa: D102
         with self._store.write() as connection:
             audit.append(connection, action, actor, person_id, details)
 

@@ -1,7 +1,8 @@
-"""Erasing people and faces everywhere: the record, its log, the index file, and every snapshot that is remembered.
+"""Erasing people and faces everywhere: the record, its log, the index file, every snapshot remembered.
 
-The record is erased first, in the transaction that also notes what is still to be erased elsewhere (`pending`): a
-process killed half-way leaves a note behind, and the next removal, check or opening finishes the work.
+The record is erased first, in the transaction that also notes what is still to be erased elsewhere
+(`pending`): a process killed half-way leaves a note behind, and the next removal, check or opening finishes
+the work.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def erase_face(store: Store, face_id: int) -> int:
 def erase_rows(
     connection: sqlite3.Connection, *, people_ids: Iterable[str], face_ids: Iterable[int]
 ) -> list[int]:
-    """Erase people with their faces, and single faces, from one file; returns the ids of the faces that were there."""
+    """Erase people with their faces, and single faces, from one file; returns the ids of the faces."""
     found: list[int] = []
     for person_id in people_ids:
         row = connection.execute("SELECT key, facts FROM people WHERE id = ?", (person_id,)).fetchone()
@@ -100,7 +101,8 @@ def merge(store: Store, salt: bytes, source_id: str, into_id: str) -> None:
         with store.write() as connection:
             source, into = people.find_by_id(connection, source_id), people.find_by_id(connection, into_id)
             doubles = connection.execute(
-                "SELECT a.id FROM faces a JOIN faces b ON b.photo_hash = a.photo_hash AND b.face_index = a.face_index "
+                "SELECT a.id FROM faces a JOIN faces b "
+                "ON b.photo_hash = a.photo_hash AND b.face_index = a.face_index "
                 "WHERE a.person = ? AND b.person = ?",
                 (source.key, into.key),
             ).fetchall()
@@ -122,8 +124,8 @@ def merge(store: Store, salt: bytes, source_id: str, into_id: str) -> None:
 def _with_merged(connection: sqlite3.Connection, person_id: str) -> list[str]:
     """The person and all who were ever merged into them: older snapshots still know them apart."""
     rows = connection.execute(
-        "WITH RECURSIVE them (id) AS (VALUES (?) UNION SELECT source_id FROM merged JOIN them ON into_id = them.id) "
-        "SELECT id FROM them",
+        "WITH RECURSIVE them (id) AS (VALUES (?) UNION "
+        "SELECT source_id FROM merged JOIN them ON into_id = them.id) SELECT id FROM them",
         (person_id,),
     )
     return [row[0] for row in rows]
@@ -171,7 +173,8 @@ def finish(store: Store) -> None:
     """Carry out what is pending, everywhere that can be reached. Called with the maintenance lock held.
 
     Raises:
-        StorageError: some places could not be reached (or `GalleryBusy` and others of its kind, where that is all).
+        StorageError: some places could not be reached (or `GalleryBusy` and others of its kind, where that is
+        all).
     """
     with store.read() as connection:
         todo = tasks(connection)
@@ -212,7 +215,7 @@ def _erase_in_snapshot(store: Store, path: Path, task: _Task) -> None:
     except LikenessError as error:
         raise type(error)(
             f"erased, but not from the snapshot {path}: {error.message}",
-            hint="make it reachable and writable, or delete it, and run the check, which finishes the erasure",
+            hint="make it writable, or delete it, and run the check, which finishes the erasure",
         ) from error
 
 

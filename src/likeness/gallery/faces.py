@@ -52,7 +52,8 @@ def add(connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]) -
         outcomes.append(Added("added", next_id, person_id))
         next_id += 1
     connection.executemany(
-        "INSERT INTO faces (id, person, photo_hash, face_index, quality, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO faces (id, person, photo_hash, face_index, quality, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         rows,
     )
     connection.executemany("INSERT INTO vectors VALUES (?, ?)", vectors)

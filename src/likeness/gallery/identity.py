@@ -1,4 +1,4 @@
-"""Names and ids: how names are compared, what a person id looks like, and the keyed hashes that indexes hold."""
+"""Names and ids: how names are compared, what ids look like, and the keyed hashes that indexes hold."""
 
 from __future__ import annotations
 

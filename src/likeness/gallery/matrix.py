@@ -1,7 +1,7 @@
 """Exact search: all vectors in one float32 matrix that grows without being copied on every add.
 
-Measured on two cores, 100,000 x 128, one probe: numpy (OpenBLAS) 4.4 ms with selection, usearch's exact search 11.7 ms,
-numkong 47.8 ms; 32 probes: 29, 153 and 92 ms. So numpy it is, which is installed anyway.
+Measured on two cores, 100,000 x 128, one probe: numpy (OpenBLAS) 4.4 ms with selection, usearch's exact
+search 11.7 ms, numkong 47.8 ms; 32 probes: 29, 153 and 92 ms. So numpy it is, which is installed anyway.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ def nearest_people(view: View, probes: Vector, k: int, excluded: Ids) -> list[li
 def _best_owners(view: View, scores: Vector, k: int, usable: int) -> list[Nearest]:
     """The first `k` different owners in order of score.
 
-    The best faces are looked at until they show k owners: those are the k best people, since every face that was not
-    looked at scores no higher. One person's 500 pictures only mean that more faces are looked at.
+    The best faces are looked at until they show k owners: those are the k best people, since every face that
+    was not looked at scores no higher. One person's 500 pictures only mean that more faces are looked at.
     """
     looked_at = min(usable, 4 * k + 28)
     while looked_at:

@@ -1,4 +1,4 @@
-"""Notes on photos that were looked at for enrolling; they hold keyed hashes of the name and the photo, not themselves."""
+"""Notes on photos looked at for enrolling; they hold keyed hashes of name and photo, not themselves."""
 
 from __future__ import annotations
 

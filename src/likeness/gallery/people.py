@@ -164,8 +164,8 @@ def names_by_key(connection: sqlite3.Connection, keys: Iterable[int]) -> dict[in
 def _insert_facts(connection: sqlite3.Connection, facts: Facts) -> int:
     consent = facts.consent
     row = connection.execute(
-        "INSERT INTO facts (name, name_key, profile, consent_basis, consent_at, consent_source, retain_until) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO facts (name, name_key, profile, consent_basis, consent_at, consent_source, "
+        "retain_until) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             facts.name,
             name_key(facts.name),

@@ -1,9 +1,11 @@
-"""Re-embedding: new vectors are written beside the old ones in committed batches, and take over in one transaction."""
+"""Re-embedding: new vectors are written beside the old ones in batches, and take over at once."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 
+from likeness.errors import GalleryBusy
 from likeness.gallery import ann
 from likeness.gallery.schema import get_meta, set_meta
 from likeness.gallery.storage import Store
@@ -34,15 +36,15 @@ def run(
         check_unit_vectors(vectors, dimension)
         if len(vectors) != len(batch):
             raise ValueError(f"expected {len(batch)} embeddings, got {len(vectors)}")
-        _keep(store, [face for face, _ in batch], vectors)
+        _keep(store, _aim(space, dimension), [face for face, _ in batch], vectors)
         embedded += len(batch)
     store.truncate_log()
     return embedded
 
 
 def _begin(store: Store, space: str, dimension: int) -> bool:
-    """Note the aim; vectors of an earlier run towards the same aim are kept. False where it is reached already."""
-    aim = f"{dimension} {space}"
+    """Note the aim; an earlier run's vectors towards it are kept. False where it is reached already."""
+    aim = _aim(space, dimension)
     with store.write() as connection:
         if (get_meta(connection, "space"), get_meta(connection, "dimension")) == (space, dimension):
             return False
@@ -68,8 +70,20 @@ def _next_batch(store: Store) -> tuple[list[tuple[int, bytes]], int, int]:
     return rows, total - left, total
 
 
-def _keep(store: Store, face_ids: list[int], vectors: Vector) -> None:
+def _aim(space: str, dimension: int) -> str:
+    return f"{dimension} {space}"
+
+
+def _expect_aim(connection: sqlite3.Connection, aim: str) -> None:
+    if get_meta(connection, "reembedding") != aim:
+        raise GalleryBusy(
+            "another process re-embeds this gallery, or has done so", hint="let one of them do it"
+        )
+
+
+def _keep(store: Store, aim: str, face_ids: list[int], vectors: Vector) -> None:
     with store.write() as connection:
+        _expect_aim(connection, aim)
         # A face that was erased meanwhile must not come back: only those that still exist get their vector.
         connection.executemany(
             "INSERT OR IGNORE INTO vectors_next SELECT id, ? FROM faces WHERE id = ?",
@@ -80,6 +94,7 @@ def _keep(store: Store, face_ids: list[int], vectors: Vector) -> None:
 def _switch(store: Store, space: str, dimension: int) -> bool:
     """Let the new vectors take over, unless a face lacks one."""
     with store.write() as connection:
+        _expect_aim(connection, _aim(space, dimension))
         lacking = connection.execute(
             "SELECT 1 FROM faces f LEFT JOIN vectors_next v ON v.id = f.id WHERE v.id IS NULL LIMIT 1"
         ).fetchone()

@@ -1,9 +1,10 @@
 """Tables of the embedded gallery, their versions, and opening a file as one.
 
-How erased bytes stay erased: SQLite's `secure_delete` zeroes what is deleted, but not the copies that it leaves behind
-when it has moved a row to make room. So all that identifies somebody lives in five tables whose rows never move
-(`SECRET`): they are only appended, and erased by overwriting their bytes in place with zeros of the same length. Every
-other table, and every index, holds numbers, random ids and keyed hashes only. `compact` drops the zeroed rows.
+How erased bytes stay erased: SQLite's `secure_delete` zeroes what is deleted, but not the copies that it
+leaves behind when it has moved a row to make room. So all that identifies somebody lives in five tables whose
+rows never move (`SECRET`): they are only appended, and erased by overwriting their bytes in place with zeros
+of the same length. Every other table, and every index, holds numbers, random ids and keyed hashes only.
+`compact` drops the zeroed rows.
 """
 
 from __future__ import annotations
@@ -46,13 +47,13 @@ CREATE TABLE vectors_next (id INTEGER PRIMARY KEY, vector BLOB);
 CREATE TABLE pictures (
   id INTEGER PRIMARY KEY, photo_sha256 TEXT, source TEXT, box BLOB, landmarks BLOB, crop BLOB);
 CREATE TABLE notes (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, name_hash BLOB NOT NULL, photo_hash BLOB NOT NULL, tag_hash BLOB NOT NULL,
-  outcome TEXT, detail TEXT, UNIQUE (name_hash, photo_hash, tag_hash));
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name_hash BLOB NOT NULL, photo_hash BLOB NOT NULL,
+  tag_hash BLOB NOT NULL, outcome TEXT, detail TEXT, UNIQUE (name_hash, photo_hash, tag_hash));
 CREATE TABLE merged (source_id TEXT PRIMARY KEY, into_id TEXT NOT NULL);
 CREATE INDEX merged_into ON merged (into_id);
 CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, face INTEGER NOT NULL);
-CREATE TABLE snapshots (path TEXT PRIMARY KEY, mount TEXT NOT NULL, state TEXT NOT NULL, created_at TEXT NOT NULL);
-CREATE TABLE pending (
+CREATE TABLE snapshots (path TEXT PRIMARY KEY, mount TEXT NOT NULL, created_at TEXT NOT
+NULL); CREATE TABLE pending (
   id INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT NOT NULL, person_id TEXT, face INTEGER);
 CREATE TABLE events (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
@@ -89,13 +90,16 @@ def last_number(connection: sqlite3.Connection, table: str) -> int:
 
 
 def blank(connection: sqlite3.Connection, table: str, ids: Iterable[int]) -> None:
-    """Overwrite the secrets of rows with zeros of the same length, in place: the record's size stays, so it stays."""
+    """Overwrite the secrets of rows with zeros of the same length: of the same size, a row stays in place."""
     zeros = ", ".join(f"{column} = zeroblob(length(CAST({column} AS BLOB)))" for column in SECRET[table])
-    connection.executemany(f"UPDATE {table} SET {zeros} WHERE id = ?", ((number,) for number in ids))
+    connection.executemany(
+        f"UPDATE {table} SET {zeros} WHERE id = ?",  # noqa: S608 - names of the tables above
+        ((number,) for number in ids),
+    )
 
 
 def prepare(path: Path, *, space: str | None, dimension: int | None, create: bool) -> bool:
-    """Make sure that `path` is a gallery of the current version: create it, or migrate it. Returns: read-only?
+    """Create the gallery, or bring it to the current version; returns whether it may only be read.
 
     Raises:
         GalleryMissing: there is none, and `create` is false or the space was not stated.
@@ -167,7 +171,7 @@ def expect_gallery(path: Path, *, readonly: bool = False) -> None:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if version > len(MIGRATIONS):
             raise StorageError(
-                f"{path} was written by a newer Likeness (gallery version {version}, known: {len(MIGRATIONS)})",
+                f"{path} was written by a newer Likeness (version {version}, known: {len(MIGRATIONS)})",
                 hint="upgrade Likeness",
             )
         if version < len(MIGRATIONS) and not readonly:

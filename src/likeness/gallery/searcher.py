@@ -1,4 +1,4 @@
-"""Search in the embedded gallery: keeps memory in step with the record, and answers exactly or through the index."""
+"""Search in the embedded gallery: memory kept in step with the record, answers exact or by the index."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MOST_CANDIDATES = 8_192
 class Searcher:
     """What one process holds of a gallery for searching.
 
-    Below `approximate_above` faces, or without a usable index, the matrix holds every face; else those that came after
-    the index was built. `PRAGMA data_version` tells when anybody has committed; then new faces are those with higher
-    ids, and the table `changes` names those that were erased or given to others.
+    Below `approximate_above` faces, or without a usable index, the matrix holds every face; else those that
+    came after the index was built. `PRAGMA data_version` tells when anybody has committed; then new faces are
+    those with higher ids, and the table `changes` names those that were erased or given to others.
     """
 
     def __init__(self, store: Store, *, space: str, approximate_above: int) -> None:
@@ -57,7 +57,8 @@ class Searcher:
                 found = nearest_people(view, probes, k, excluded)
             else:
                 found = self._through_index(index, view, probes, k, excluded)
-            # Found again when somebody in it has just gone; on a gallery that never rests, in the end without them.
+            # Found again when somebody in it has just gone; on a gallery that never rests, in the end without
+            # them.
             hits = self._as_hits(found, complete=attempt < 4)
             if hits is not None:
                 return hits
@@ -100,7 +101,8 @@ class Searcher:
             if space != self._space:
                 self._version = None
                 raise SpaceMismatch(
-                    f"{self._store.path} was re-embedded: it holds vectors of {space!r}, not of {self._space!r} any more",
+                    f"{self._store.path} was re-embedded: it holds vectors of {space!r} now, "
+                    f"not of {self._space!r}",
                     hint="open it again with the new model",
                 )
             dimension = int(str(get_meta(connection, "dimension")))
@@ -125,7 +127,8 @@ class Searcher:
     def _changed(self, connection: sqlite3.Connection) -> dict[int, int]:
         """Face → present owner, of the faces that were erased or given to others since the last refresh."""
         rows = connection.execute(
-            "SELECT DISTINCT c.face, f.person FROM changes c LEFT JOIN faces f ON f.id = c.face WHERE c.seq > ?",
+            "SELECT DISTINCT c.face, f.person FROM changes c LEFT JOIN faces f ON f.id = c.face "
+            "WHERE c.seq > ?",
             (self._seq,),
         )
         return {face: GONE if owner is None else owner for face, owner in rows}
@@ -171,7 +174,8 @@ class Searcher:
             open_rows = np.array([row for row in open_rows if len(answers[row]) < k], np.int64)
             count *= 4
             if count > _MOST_CANDIDATES and len(open_rows):
-                # One person's faces, or excluded ones, fill the neighbourhood: only looking at all of them is right.
+                # One person's faces, or excluded ones, fill the neighbourhood: only looking at all of them is
+                # right.
                 for row, found in zip(open_rows, self.exact(probes[open_rows], k, excluded), strict=True):
                     answers[row] = found
                 break

@@ -1,4 +1,4 @@
-"""Snapshots: whole copies of the gallery, made while others write, remembered so that erasing reaches them."""
+"""Snapshots: whole copies, made while others write, remembered so that erasing reaches them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def make(store: Store, target: str | Path | None) -> Path:
         # Remembered before it exists: should this process be killed, the file is still known.
         with store.write() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, 'made', ?)",
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)",
                 [(str(name), str(mount_of(path)), now()) for name in (aside, path)],
             )
         try:
             _copy(store, aside)
             sync_file(aside)
-            os.replace(aside, path)
+            aside.replace(path)
             sync_file(path)
         except BaseException:
             aside.unlink(missing_ok=True)

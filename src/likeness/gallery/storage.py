@@ -1,7 +1,7 @@
-"""The gallery's SQLite file: connections, transactions and locks, and the one place that maps SQLite's errors.
+"""The gallery's SQLite file: connections, transactions, locks, and the one mapping of SQLite's errors.
 
-Two connections serve a process. Writes go through one, reads through the other, so that a search never waits for
-another thread's disk. Both are guarded by locks of this process; SQLite's own locks keep processes apart.
+Two connections serve a process. Writes go through one, reads through the other, so that a search never waits
+for another thread's disk. Both are guarded by locks of this process; SQLite's own locks keep processes apart.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ def mapped_errors(path: Path) -> Iterator[None]:
     """Turn errors of SQLite and of the operating system into those of `likeness.errors`."""
     try:
         yield
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        raise  # a fault of this code, not of the disk
     except (sqlite3.Error, OSError) as error:
         raise translate(error, path) from error
 
@@ -143,8 +145,8 @@ def truncate_log(connection: sqlite3.Connection, path: Path, limit_s: float) -> 
             return
         if time.monotonic() > deadline:
             raise GalleryBusy(
-                f"erased from the record of {path}, but readers have held its log for {limit_s:.0f} s, so its bytes "
-                "may still be in the log",
+                f"erased from the record of {path}, but readers have held its log for {limit_s:.0f} s, so "
+                "its bytes may still be in the log",
                 hint="end long-running readers, then run the check, which finishes the erasure",
             )
         time.sleep(0.02)
@@ -161,7 +163,7 @@ def sync_file(path: Path) -> None:
 
 
 class Store:
-    """One gallery file, open: `write()` and `read()` give a transaction each, `maintenance()` a lock for slow work."""
+    """An open file: `write()` and `read()` give transactions, `maintenance()` a lock for slow work."""
 
     def __init__(self, path: Path, *, readonly: bool, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
