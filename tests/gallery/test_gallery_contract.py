@@ -1,0 +1,333 @@
+"""What every gallery promises, whichever engine holds it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+from gallery_oracle import DIMENSION, SPACE, new_face, photo, unit
+
+from likeness.errors import GalleryMissing, InputError, PersonExists, PersonNotFound, SpaceMismatch
+from likeness.gallery import open_gallery
+from likeness.gallery.base import PhotoNote
+from likeness.types import Consent
+
+
+def found(gallery, seed, k=3, **more):
+    """Names of the people that a search for a face's own vector finds."""
+    return [hit.name for hit in gallery.search(unit(seed)[None], k, **more)[0]]
+
+
+def test_a_face_that_was_added_is_found_first(gallery):
+    added = gallery.add([new_face("Ann", 1), new_face("Bea", 2), new_face("Ann", 3)])
+    assert [one.status for one in added] == ["added"] * 3
+    assert added[0].person_id == added[2].person_id != added[1].person_id
+    (hits,) = gallery.search(unit(3)[None], 5)
+    assert [hit.name for hit in hits] == ["Ann", "Bea"]
+    assert hits[0].face_id == added[2].face_id
+    assert hits[0].similarity == pytest.approx(1.0, abs=1e-6)
+    assert hits[1].similarity == pytest.approx(float(unit(2) @ unit(3)), abs=1e-6)
+
+
+def test_an_empty_gallery_finds_nobody(gallery):
+    assert gallery.search(np.stack([unit(1), unit(2)]), 3) == [[], []]
+    assert gallery.people() == []
+    assert gallery.add([]) == []
+
+
+def test_the_same_face_of_the_same_photo_is_enrolled_once(gallery):
+    first, again = gallery.add([new_face("Ann", 1), new_face(" ann ", 1)])
+    later, other_face = gallery.add([new_face("ANN", 1), new_face("Ann", 1, face_index=1)])
+    assert (again.status, again.face_id, later.status, later.face_id) == (
+        "duplicate",
+        first.face_id,
+        "duplicate",
+        first.face_id,
+    )
+    assert other_face.status == "added"
+    assert gallery.person("Ann").faces == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ann", "ann"),
+        ("Straße", "STRASSE"),
+        ("Zoe\u0308", "Zo\u00eb"),
+        ("  Ann Lee ", "ann lee"),
+    ],
+    ids=["case", "sharp s", "composed and decomposed", "blanks around"],
+)
+def test_names_are_compared_folded_and_normalised(gallery, one, other):
+    first, second = gallery.add([new_face(one, 1), new_face(other, 2)])
+    assert first.person_id == second.person_id
+    assert gallery.person(other).id == first.person_id
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\x00b", "p_0123456789abcdef"])
+def test_a_name_that_cannot_be_used_is_refused(gallery, name):
+    with pytest.raises(InputError):
+        gallery.add([new_face("Ann", 1), new_face(name, 2)])
+    assert gallery.info().faces == 0
+
+
+def test_one_person_with_many_pictures_does_not_hide_the_others(gallery):
+    gallery.add([new_face("Many", 0, face_index=index) for index in range(500)])
+    gallery.add([new_face(f"P{seed}", seed) for seed in range(1, 9)])
+    (hits,) = gallery.search(unit(0)[None], 6)
+    expected = sorted(range(1, 9), key=lambda seed: -float(unit(seed) @ unit(0)))[:5]
+    assert [hit.name for hit in hits] == ["Many", *(f"P{seed}" for seed in expected)]
+
+
+def test_excluded_people_are_passed_over(gallery):
+    gallery.add([new_face("Ann", 1), new_face("Bea", 2)])
+    ann = gallery.person("Ann").id
+    assert found(gallery, 1, exclude=[ann]) == ["Bea"]
+    assert found(gallery, 1, exclude=[ann, "p_0000000000000000"]) == ["Bea"]
+
+
+def test_vectors_that_do_not_fit_are_refused(gallery, open_here):
+    with pytest.raises(SpaceMismatch, match="dimension"):
+        gallery.add([new_face("Ann", 1, dimension=DIMENSION + 1)])
+    with pytest.raises(SpaceMismatch, match="dimension"):
+        gallery.search(unit(1, dimension=3)[None], 1)
+    with pytest.raises(ValueError, match="unit length"):
+        gallery.add([new_face("Ann", 1, embedding=2 * unit(1))])
+    with pytest.raises(SpaceMismatch, match="re-embed"):
+        open_here(space="other-space")
+    assert gallery.info().people == 0
+
+
+def test_a_gallery_that_is_not_there_is_said_to_be_missing(open_here):
+    with pytest.raises(GalleryMissing):
+        open_here(create=False)
+    with pytest.raises(GalleryMissing):
+        open_here(space=None, dimension=None)
+
+
+def test_what_was_stated_survives_reopening(open_here):
+    consent = Consent("signed form", datetime(2026, 1, 2, tzinfo=UTC), "paper")
+    with open_here() as gallery:
+        face = new_face("Ann", 1, consent=consent, retain_until=date(2030, 1, 1), source="a.jpg", quality=0.5)
+        gallery.add([face])
+        gallery.update(gallery.person("Ann").id, profile={"occupation": "painter", "born": 1970})
+        before = gallery.person("Ann")
+    with open_here(space=None, dimension=None) as gallery:
+        ann = gallery.person("ann")
+        assert ann == before
+        assert (ann.consent, ann.retain_until) == (consent, date(2030, 1, 1))
+        assert ann.profile == {"occupation": "painter", "born": 1970}
+        (stored,) = gallery.faces(ann.id)
+        assert (stored.crop_jpeg, stored.source, stored.quality) == (face.crop_jpeg, "a.jpg", 0.5)
+        assert np.array_equal(stored.embedding, face.embedding)
+        info = gallery.info()
+        assert (info.space, info.dimension, info.people, info.faces) == (SPACE, DIMENSION, 1, 1)
+        assert info.bytes_on_disk > 0
+
+
+def test_people_are_listed_by_name_in_pages(gallery):
+    gallery.add(
+        [new_face(name, seed) for seed, name in enumerate(["dora", "Ben", "anna", "Carl", "Annabel"])]
+    )
+    names = [person.name for person in gallery.people()]
+    assert names == ["anna", "Annabel", "Ben", "Carl", "dora"]
+    paged, after = [], None
+    while page := gallery.people(after=after, limit=2):
+        paged += [person.name for person in page]
+        after = page[-1].id
+    assert paged == names
+    assert [person.name for person in gallery.people(query="ANNA")] == ["anna", "Annabel"]
+    assert gallery.people(query="%") == []
+
+
+def test_faces_are_listed_by_person_and_by_photo(gallery):
+    added = gallery.add([new_face("Ann", 1), new_face("Bea", 1), new_face("Ann", 2)])
+    ids = [one.face_id for one in added]
+    assert [face.id for face in gallery.faces()] == ids
+    assert [face.id for face in gallery.faces(added[0].person_id)] == [ids[0], ids[2]]
+    assert [face.id for face in gallery.faces(photo_sha256=photo(1))] == ids[:2]
+    with pytest.raises(PersonNotFound):
+        list(gallery.faces("p_0000000000000000"))
+
+
+def test_a_person_can_be_renamed_but_not_to_another_ones_name(gallery):
+    gallery.add([new_face("Ann", 1), new_face("Bea", 2)])
+    ann = gallery.person("Ann")
+    assert gallery.update(ann.id, name="ANN").name == "ANN"
+    assert gallery.update(ann.id, name="Zed").id == ann.id
+    assert found(gallery, 1)[0] == "Zed"
+    with pytest.raises(PersonExists, match="Bea"):
+        gallery.update(ann.id, name="bea")
+    with pytest.raises(PersonNotFound):
+        gallery.person("Ann")
+    with pytest.raises(PersonNotFound):
+        gallery.update("p_0000000000000000", name="x")
+
+
+def test_merging_gives_all_faces_to_one_person(gallery):
+    gallery.add([new_face("Ann", 1), new_face("Ann", 2), new_face("Anne", 3), new_face("Anne", 1)])
+    ann, anne = gallery.person("Ann"), gallery.person("Anne")
+    assert gallery.merge(anne.id, ann.id).faces == 3  # the double is dropped
+    assert found(gallery, 3) == ["Ann"]
+    with pytest.raises(PersonNotFound):
+        gallery.person(anne.id)
+    assert gallery.add([new_face("Ann", 3)])[0].status == "duplicate"
+    with pytest.raises(ValueError, match="two people"):
+        gallery.merge(ann.id, ann.id)
+
+
+def test_a_removed_person_is_found_by_no_later_search(gallery, open_here):
+    gallery.add([new_face("Ann", 1), new_face("Ann", 2), new_face("Bea", 3)])
+    ann = gallery.person("Ann")
+    with open_here() as other:
+        assert found(other, 1)[0] == "Ann"
+        assert gallery.remove(ann.id) == 2
+        assert found(other, 1) == found(gallery, 1) == ["Bea"]
+        with pytest.raises(PersonNotFound):
+            other.person("Ann")
+    with pytest.raises(PersonNotFound):
+        gallery.remove(ann.id)
+    assert gallery.add([new_face("Ann", 1)])[0].person_id != ann.id
+
+
+def test_a_person_stays_when_the_last_face_is_removed(gallery):
+    (added,) = gallery.add([new_face("Ann", 1)])
+    assert gallery.remove(face_id=added.face_id) == 1
+    assert gallery.person("Ann").faces == 0
+    assert found(gallery, 1) == []
+    assert gallery.add([new_face("Ann", 1)])[0].face_id > added.face_id
+    with pytest.raises(PersonNotFound):
+        gallery.remove(face_id=added.face_id)
+    with pytest.raises(ValueError, match="either"):
+        gallery.remove()
+
+
+def test_an_open_gallery_sees_what_another_one_commits(gallery, open_here):
+    with open_here() as other:
+        for seed in range(20):
+            gallery.add([new_face(f"P{seed}", seed)])
+            assert found(other, seed)[0] == f"P{seed}"
+        gallery.merge(gallery.person("P1").id, gallery.person("P2").id)
+        assert found(other, 1)[0] == "P2"
+        other.update(other.person("P2").id, name="Two")
+        assert found(gallery, 1)[0] == "Two"
+
+
+def test_threads_search_and_add_at_once(gallery):
+    gallery.add([new_face("Ann", 1)])
+    errors = []
+
+    def work(number):
+        try:
+            for step in range(15):
+                seed = 1000 * number + step + 2
+                gallery.add([new_face(f"T{seed}", seed)])
+                assert found(gallery, seed)[0] == f"T{seed}"
+                assert found(gallery, 1)[0] == "Ann"
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert gallery.info().faces == 61
+
+
+def test_a_snapshot_opens_as_the_gallery_that_it_was(gallery, tmp_path):
+    gallery.add([new_face("Ann", 1)])
+    path = gallery.snapshot(tmp_path / "copies" / "one")
+    gallery.add([new_face("Bea", 2)])
+    with open_gallery(path) as copy:
+        assert [person.name for person in copy.people()] == ["Ann"]
+    assert found(gallery, 2)[0] == "Bea"
+
+
+def test_notes_on_photos_are_kept_by_person_and_settings(gallery, open_here):
+    refused = PhotoNote(photo(1), "no_face", "no face was found")
+    gallery.note_photos("Ann", [refused, PhotoNote(photo(2), "photo_corrupt")], settings_tag="a")
+    gallery.note_photos("Ann", [PhotoNote(photo(2), "added")], settings_tag="a")
+    with open_here() as other:
+        noted = other.noted_photos(" ANN", [photo(1), photo(2), photo(3)], settings_tag="a")
+    assert noted == {photo(1): refused, photo(2): PhotoNote(photo(2), "added")}
+    assert gallery.noted_photos("Ann", [photo(1)], settings_tag="b") == {}
+    assert gallery.noted_photos("Bea", [photo(1)], settings_tag="a") == {}
+
+
+def test_notes_follow_a_rename_and_a_merge_and_end_with_the_person(gallery):
+    gallery.add([new_face("Ann", 1), new_face("Bea", 2)])
+    gallery.note_photos("Ann", [PhotoNote(photo(9), "no_face")], settings_tag="a")
+    gallery.update(gallery.person("Ann").id, name="Zed")
+    assert photo(9) in gallery.noted_photos("Zed", [photo(9)], settings_tag="a")
+    gallery.merge(gallery.person("Zed").id, gallery.person("Bea").id)
+    assert photo(9) in gallery.noted_photos("Bea", [photo(9)], settings_tag="a")
+    gallery.remove(gallery.person("Bea").id)
+    assert gallery.noted_photos("Bea", [photo(9)], settings_tag="a") == {}
+
+
+def test_reembedding_switches_the_space_at_the_end(gallery, open_here):
+    gallery.add([new_face(f"P{seed}", seed) for seed in range(150)])
+    seeds = {new_face("x", seed).crop_jpeg: seed for seed in range(151)}
+    during = []
+
+    def embed(crops):
+        during.append(found(gallery, 7)[0])
+        if len(during) == 1:
+            gallery.add([new_face("late", 150)])
+        return np.stack([unit(1000 + seeds[crop], dimension=8) for crop in crops])
+
+    told = []
+    with open_here() as other:
+        assert (
+            gallery.reembed("new", 8, embed, progress=lambda done, total: told.append((done, total))) == 151
+        )
+        assert set(during) == {"P7"}
+        assert told[0] == (0, 150)
+        assert told[-1] == (151, 151)
+        assert gallery.search(unit(1150, dimension=8)[None], 1)[0][0].name == "late"
+        with pytest.raises(SpaceMismatch):
+            other.search(unit(1)[None], 1)
+        with pytest.raises(SpaceMismatch):
+            other.add([new_face("x", 1)])
+    assert (gallery.info().space, gallery.info().dimension) == ("new", 8)
+    assert gallery.reembed("new", 8, embed, progress=lambda done, total: None) == 0
+
+
+def test_the_audit_trail_is_kept_in_order(gallery, open_here):
+    gallery.add([new_face("Ann", 1)])
+    ann = gallery.person("Ann").id
+    gallery.record("enrol", actor="cli", person_id=ann, faces=1)
+    gallery.remove(ann)
+    gallery.record("forget", actor="api", person_id=ann, reason="asked")
+    with open_here() as other:
+        first, second = other.events()
+    assert (first.action, first.actor, first.person_id, dict(first.details)) == (
+        "enrol",
+        "cli",
+        ann,
+        {"faces": 1},
+    )
+    assert (second.action, dict(second.details)) == ("forget", {"reason": "asked"})
+    assert [event.id for event in gallery.events(after=first.id)] == [second.id]
+    assert len(gallery.events(limit=1)) == 1
+
+
+def test_a_healthy_gallery_passes_its_check(gallery):
+    assert all(finding.ok for finding in gallery.check())
+    gallery.add([new_face(f"P{seed // 3}", seed) for seed in range(60)])
+    gallery.record("enrol", actor="cli")
+    gallery.remove(gallery.person("P3").id)
+    assert [finding for finding in gallery.check() if not finding.ok] == []
+
+
+def test_many_probes_give_what_each_gives_alone(gallery):
+    gallery.add([new_face(f"P{seed // 2}", seed) for seed in range(300)])
+    probes = np.stack([unit(seed) for seed in range(1000, 1040)])
+    together = gallery.search(probes, 5)
+    for probe, hits in zip(probes, together, strict=True):
+        (alone,) = gallery.search(probe[None], 5)
+        assert [hit.face_id for hit in alone] == [hit.face_id for hit in hits]
