@@ -2,7 +2,7 @@
 
 An embedded ICC profile is followed where it is not sRGB itself. Taken for sRGB, Adobe RGB shifts the red of
 skin by up to 17 of 256 levels and the Display P3 of phones by up to 9, which detector and embedder were not
-trained on. Following it costs about 18 ms per megapixel (`benchmarks/decode.py`), paid only by photos that
+trained on. Following it costs 20 to 30 ms per megapixel (`benchmarks/decode.py`), paid only by photos that
 carry one and only for the pixels that a reduced decode leaves. A broken profile, or one that does not fit the
 picture, is passed over: the pixels are then taken as sRGB, as browsers do.
 """
