@@ -273,4 +273,3 @@ def write_manifest(folder: Path, manifest: dict[str, Any], roles: dict[str, str]
     checked = Manifest.model_validate(manifest | {"files": entries})
     text = json.dumps(checked.model_dump(mode="json"), indent=2, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", "utf-8")
-

@@ -37,17 +37,18 @@ class Settings(BaseModel):
     )
     detector: str = Field("mtcnn", description="Model bundle that finds faces.")
     embedder: str = Field("dlib-resnet-int8", description="Model bundle that turns faces into embeddings.")
-    fmr: float = Field(
-        1e-3,
+    fmr: float | None = Field(
+        None,
         gt=0,
         lt=1,
-        description="A match is only stated where at most this share of strangers would be taken for somebody.",
+        description="False-match rate of the threshold, a comparison. Unset: 0.001 to verify; to identify, "
+        "the rate that gives `fpir` in the gallery at hand.",
     )
-    unsure_fmr: float = Field(
+    fpir: float = Field(
         1e-2,
         gt=0,
         lt=1,
-        description="Up to this share of strangers the answer is 'unsure'; beyond it, 'unknown'.",
+        description="False-positive identification rate: share of strangers that identify may name wrongly.",
     )
     prior: float = Field(
         0.5,

@@ -225,9 +225,10 @@ class Match:
         person_id, name: who.
         face_id: the enrolled picture that is nearest to the probe.
         similarity: cosine between the two embeddings.
-        probability: that the two show one person, given where they were looked up (see `likeness.calibration`).
-        fmr: share of questions about strangers whose best score would be at least this high: for a 1:1 comparison
-            the false-match rate, for a search the false-positive identification rate in this gallery.
+        probability: that the probe shows this person, among all in the gallery and strangers (`likeness.calibration`).
+        fmr: false-match rate at this similarity: share of pairs of strangers that are at least as similar.
+        fpir: false-positive identification rate at it: share of strangers of whom somebody in this gallery would
+            be at least as similar.
     """
 
     person_id: str
@@ -236,10 +237,12 @@ class Match:
     similarity: float
     probability: float
     fmr: float
+    fpir: float
 
     def __post_init__(self) -> None:
         _expect_unit("probability", self.probability)
         _expect_unit("false-match rate", self.fmr)
+        _expect_unit("false-positive identification rate", self.fpir)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -250,6 +253,7 @@ class Match:
             "similarity": round(self.similarity, 4),
             "probability": round(self.probability, 4),
             "fmr": float(f"{self.fmr:.3g}"),
+            "fpir": float(f"{self.fpir:.3g}"),
         }
 
 
@@ -280,8 +284,36 @@ class Answer:
             "similarity": round(best.similarity, 4) if best else None,
             "probability": round(best.probability, 4) if best else None,
             "fmr": float(f"{best.fmr:.3g}") if best else None,
+            "fpir": float(f"{best.fpir:.3g}") if best else None,
             "candidates": [match.as_dict() for match in ((best,) if best else ()) + self.runners_up],
             "face": self.face.as_dict(embedding=embedding),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Whether two faces show one person (1:1): `match` yes, `unknown` no, `unsure` in between.
+
+    `probability` is that they do, given the prior in the settings; `fmr` the false-match rate at this similarity.
+    """
+
+    first: Face
+    second: Face
+    decision: Decision
+    reason: str
+    similarity: float
+    probability: float
+    fmr: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "decision": self.decision,
+            "reason": self.reason,
+            "similarity": round(self.similarity, 4),
+            "probability": round(self.probability, 4),
+            "fmr": float(f"{self.fmr:.3g}"),
+            "faces": [self.first.as_dict(), self.second.as_dict()],
         }
 
 
@@ -338,9 +370,7 @@ def _expect_shape(name: str, array: NDArray[Any], shape: tuple[int | None, ...],
     fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
     if not fits or array.dtype != dtype:
         wanted = ", ".join("n" if size is None else str(size) for size in shape)
-        raise ValueError(
-            f"expected {name} of shape ({wanted}) {np.dtype(dtype)}, got {array.shape} {array.dtype}"
-        )
+        raise ValueError(f"expected {name} of shape ({wanted}) {np.dtype(dtype)}, got {array.shape} {array.dtype}")
 
 
 def _expect_unit(name: str, value: float) -> None:

@@ -70,9 +70,7 @@ class GraphWriter:
             names = self._int8_weights(x, output, weight, bias)
         return self.op("Conv", [x, *names], output, **attributes)
 
-    def _int8_weights(
-        self, x: str, output: str, weight: NDArray[np.float32], bias: NDArray[np.float32]
-    ) -> list[str]:
+    def _int8_weights(self, x: str, output: str, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> list[str]:
         scale = (np.abs(weight).max(axis=(1, 2, 3)) / 127).astype(np.float32)
         scale[scale == 0] = 1.0
         whole = np.rint(weight / scale[:, None, None, None]).clip(-127, 127).astype(np.int8)

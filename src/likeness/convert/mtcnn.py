@@ -140,7 +140,10 @@ def _conv(
     bias, slope = np.pad(bias, (0, extra_out)), np.pad(slope, (0, extra_out))
     x = graph.conv(x, name, weight, bias)
     positive = graph.op("Relu", [x], f"{name}.relu")
-    parts = [_per_channel(graph, x, f"{name}.all", slope), _per_channel(graph, positive, f"{name}.up", 1 - slope)]
+    parts = [
+        _per_channel(graph, x, f"{name}.all", slope),
+        _per_channel(graph, positive, f"{name}.up", 1 - slope),
+    ]
     return graph.op("Add", parts, f"{name}.prelu")
 
 

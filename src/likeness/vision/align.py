@@ -37,9 +37,7 @@ def align(pixels: Pixels, landmarks_px: Vector, template_px: Vector, side_px: in
     linear = np.linalg.inv(matrix[:, :2])
     back = np.column_stack([linear, -linear @ matrix[:, 2]])
     image, back = _reduced(Image.fromarray(pixels), back, side_px, 1 / shrink)
-    crop = image.transform(
-        (side_px, side_px), Image.Transform.AFFINE, tuple(back.ravel()), Image.Resampling.BILINEAR
-    )
+    crop = image.transform((side_px, side_px), Image.Transform.AFFINE, tuple(back.ravel()), Image.Resampling.BILINEAR)
     return np.asarray(crop)
 
 

@@ -11,10 +11,13 @@ from likeness.vision.align import align
 from likeness.vision.session import Session
 
 BATCH = 16
+"""Faces in one run of the network; more take memory and gain nothing."""
 
 
 class Embedder:
     """The network of a bundle with the file `model`; thread-safe.
+
+    With the bundle's parameter `flip` an embedding is the mean over the crop and its mirror image.
 
     Attributes:
         space: the embedding space; vectors of another cannot be compared.
@@ -54,9 +57,9 @@ class Embedder:
         return np.concatenate(parts)
 
     def _embed(self, crops: Pixels) -> Vector:
-        raw = self._session.run(faces=self._input.prepare(crops))[0]
+        views = np.concatenate([crops, crops[:, :, ::-1]]) if self._flip else crops
+        raw: Vector = self._session.run(faces=self._input.prepare(views))[0]
         if self._flip:
-            raw = raw + self._session.run(faces=self._input.prepare(crops[:, :, ::-1]))[0]
+            raw = raw[: len(crops)] + raw[len(crops) :]
         lengths = np.linalg.norm(raw, axis=1, keepdims=True)
-        unit: Vector = (raw / np.maximum(lengths, 1e-12)).astype(np.float32)
-        return unit
+        return (raw / np.maximum(lengths, 1e-12)).astype(np.float32)

@@ -1,0 +1,214 @@
+"""Photo → faces → embeddings → matches → Answer: the library's front door.
+
+```python
+from likeness import Recognizer, open_gallery
+
+recognizer = Recognizer()
+gallery = open_gallery("people.gallery", space=recognizer.space, dimension=recognizer.dimension)
+for answer in recognizer.identify("party.jpg", gallery):
+    print(answer.decision, answer.match, answer.reason)
+```
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+
+from likeness.bundle import Bundle
+from likeness.calibration import Calibration
+from likeness.decision import decide_pair, decide_search
+from likeness.errors import CalibrationError, NoFace, SeveralFaces
+from likeness.gallery.base import Gallery
+from likeness.settings import Settings
+from likeness.types import Answer, Comparison, Face, Photo, Pixels, Vector
+from likeness.vision.decode import DecodeLimits, decode_photo, photo_from_array
+from likeness.vision.detect import Detections, Detector
+from likeness.vision.embed import Embedder
+from likeness.vision.quality import QualityGate
+from likeness.vision.session import available_cores
+
+Source = bytes | str | os.PathLike[str] | Pixels | Photo
+T = TypeVar("T")
+R = TypeVar("R")
+
+CANDIDATES = 10
+
+
+class Recognizer:
+    """Finds, describes, compares and names faces. Thread-safe; models load when first used.
+
+    Args:
+        settings: None takes `Settings.load()`: file, environment, defaults.
+        say: told, in a sentence, before something slow is done for the first time.
+        threads: cores for one network run; None takes `settings.threads`. `map` uses cores for photos instead.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        say: Callable[[str], None] = lambda text: None,
+        threads: int | None = None,
+    ) -> None:
+        self.settings = settings or Settings.load()
+        self._library = self.settings.library(say)
+        self._threads = self.settings.threads if threads is None else threads
+        self.gate = QualityGate()
+        self._limits = DecodeLimits(max_bytes=self.settings.max_photo_bytes, max_pixels=self.settings.max_photo_pixels)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The detector in use."""
+        detector: Detector = self._library.find(self.settings.detector).load(threads=self._threads)
+        return detector
+
+    @cached_property
+    def _embedder_bundle(self) -> Bundle:
+        return self._library.find(self.settings.embedder)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedder in use."""
+        embedder: Embedder = self._embedder_bundle.load(threads=self._threads)
+        return embedder
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What similarities of this embedder mean.
+
+        Raises:
+            CalibrationError: the bundle carries none.
+        """
+        if not self._embedder_bundle.has("calibration"):
+            raise CalibrationError(
+                f"the model bundle {self.settings.embedder} carries no calibration, so it gives no probabilities"
+            )
+        return Calibration.read(self._embedder_bundle.path("calibration"))
+
+    @property
+    def space(self) -> str:
+        """Embedding space of the vectors made here."""
+        return self.embedder.space
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in an embedding."""
+        return self.embedder.dimension
+
+    def photo(self, source: Source) -> Photo:
+        """Decode a photo from a path, a file's bytes or an array `(h, w, 3)`; a `Photo` passes through.
+
+        Raises:
+            PhotoError: it cannot be decoded; the class says why.
+        """
+        if isinstance(source, Photo):
+            return source
+        if isinstance(source, np.ndarray):
+            return photo_from_array(source)
+        return decode_photo(source, limits=self._limits, target_side_px=self.settings.photo_side_px)
+
+    def faces(self, source: Source, *, embed: bool = True, largest: bool = False) -> list[Face]:
+        """All faces in a photo, largest first; with `largest` that one only. Without `embed` no embeddings.
+
+        Raises:
+            PhotoError: the photo cannot be decoded.
+        """
+        photo = self.photo(source)
+        least = self.settings.min_face_px
+        found = self.detector.detect(photo.pixels, min_face_px=None if least is None else least / photo.scale)
+        faces = sorted(self._describe(photo, found), key=lambda face: -face.area_px)
+        if largest:
+            faces = faces[:1]
+        if not embed or not faces:
+            return faces
+        vectors = self.embedder.embed(np.stack([face.crop for face in faces if face.crop is not None]))
+        return [replace(face, embedding=vector) for face, vector in zip(faces, vectors, strict=True)]
+
+    def face(self, source: Source, *, only: bool = False) -> Face:
+        """The largest face of a photo; with `only` it must be the only one.
+
+        Raises:
+            NoFace: there is none.
+            SeveralFaces: there are more, and `only` was asked for.
+        """
+        found = self.faces(source)
+        if not found:
+            raise NoFace("no face was found", hint="a face should be at least 20 pixels wide and not far in profile")
+        if only and len(found) > 1:
+            raise SeveralFaces(f"the photo shows {len(found)} faces where one is needed", hint="crop it to one face")
+        return found[0]
+
+    def identify(self, source: Source, gallery: Gallery) -> list[Answer]:
+        """Who each face of a photo is, largest face first; empty for a photo without faces.
+
+        Raises:
+            PhotoError: the photo cannot be decoded.
+        """
+        return self.name(self.faces(source), gallery)
+
+    def name(self, faces: Sequence[Face], gallery: Gallery) -> list[Answer]:
+        """Who each of these faces (with embeddings) is."""
+        if not faces:
+            return []
+        info = gallery.info()
+        hits = gallery.search(embeddings_of(faces), CANDIDATES)
+        return [
+            decide_search(face, found, info.people, info.faces, self.calibration, self.settings)
+            for face, found in zip(faces, hits, strict=True)
+        ]
+
+    def verify(self, first: Source, second: Source) -> Comparison:
+        """Whether the largest faces of two photos show one person.
+
+        Raises:
+            NoFace: one of them shows none.
+        """
+        return decide_pair(self.face(first), self.face(second), self.calibration, self.settings)
+
+    def map(self, work: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> Iterator[R]:
+        """Run `work` on many items with one photo per core at a time, and give the results in order.
+
+        Fastest where `threads=1`: whole photos spread better over cores than single networks do.
+        """
+        count = workers or self.settings.threads or available_cores()
+        waiting: list[Future[R]] = []
+        remaining = iter(items)
+        with ThreadPoolExecutor(count, thread_name_prefix="likeness") as pool:
+            try:
+                waiting = [pool.submit(work, item) for item in islice(remaining, count * 4)]
+                while waiting:
+                    result = waiting.pop(0).result()
+                    waiting.extend(pool.submit(work, item) for item in islice(remaining, 1))
+                    yield result
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _describe(self, photo: Photo, found: Detections) -> Iterator[Face]:
+        scale = photo.scale
+        for box, landmarks, score in zip(found.boxes_xyxy_px, found.landmarks_px, found.scores, strict=True):
+            crop = self.embedder.crop(photo.pixels, landmarks)
+            x1, y1, x2, y2 = (float(value) * scale for value in box)
+            places = (landmarks * scale).astype(np.float32)
+            quality = self.gate.judge(crop, places, (x1, y1, x2, y2), float(score), photo.size_px)
+            yield Face((x1, y1, x2, y2), places, float(score), quality, crop=crop)
+
+
+def embeddings_of(faces: Sequence[Face]) -> Vector:
+    """The embeddings of faces as rows `(n, d)`.
+
+    Raises:
+        ValueError: a face has none.
+    """
+    vectors = [face.embedding for face in faces if face.embedding is not None]
+    if len(vectors) != len(faces):
+        raise ValueError(f"expected faces with embeddings, got {len(faces) - len(vectors)} without")
+    return np.stack(vectors)
