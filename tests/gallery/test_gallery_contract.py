@@ -128,9 +128,7 @@ def test_what_was_stated_survives_reopening(open_here):
 
 
 def test_people_are_listed_by_name_in_pages(gallery):
-    gallery.add(
-        [new_face(name, seed) for seed, name in enumerate(["dora", "Ben", "anna", "Carl", "Annabel"])]
-    )
+    gallery.add([new_face(name, seed) for seed, name in enumerate(["dora", "Ben", "anna", "Carl", "Annabel"])])
     names = [person.name for person in gallery.people()]
     assert names == ["anna", "Annabel", "Ben", "Carl", "dora"]
     paged, after = [], None
@@ -282,9 +280,7 @@ def test_reembedding_switches_the_space_at_the_end(gallery, open_here):
 
     told = []
     with open_here() as other:
-        assert (
-            gallery.reembed("new", 8, embed, progress=lambda done, total: told.append((done, total))) == 151
-        )
+        assert gallery.reembed("new", 8, embed, progress=lambda done, total: told.append((done, total))) == 151
         assert set(during) == {"P7"}
         assert told[0] == (0, 150)
         assert told[-1] == (151, 151)

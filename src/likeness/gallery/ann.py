@@ -76,14 +76,14 @@ class ApproximateIndex:
 
     def candidates(self, probes: Vector, count: int) -> list[Ids]:
         """Ids of about the `count` nearest faces to each probe; some may exist no more."""
+        if not len(self):
+            return [np.empty(0, np.int64) for _ in probes]
         from usearch.index import Matches
 
         found = self._index.search(probes, min(count, len(self)))
         if isinstance(found, Matches):  # a single probe
             return [np.asarray(found.keys, np.int64).reshape(-1)]
-        return [
-            np.asarray(keys[:size], np.int64) for keys, size in zip(found.keys, found.counts, strict=True)
-        ]
+        return [np.asarray(keys[:size], np.int64) for keys, size in zip(found.keys, found.counts, strict=True)]
 
 
 def load(gallery: Path, tag: Tag, *, dimension: int, view: bool = True) -> ApproximateIndex | None:
@@ -126,9 +126,7 @@ def build(store: Store, progress: Callable[[int, int], None]) -> Tag:
     while after < newest:
         with store.read() as connection:
             if get_meta(connection, "generation") != generation:
-                raise GalleryBusy(
-                    "the gallery was re-embedded while its index was built", hint="build it again"
-                )
+                raise GalleryBusy("the gallery was re-embedded while its index was built", hint="build it again")
             page = faces.vectors_page(connection, after, dimension, limit=_PAGE)
         if not len(page.face_ids):
             break
@@ -171,9 +169,7 @@ def discard(store: Store) -> None:
 def _empty(dimension: int) -> Index:
     from usearch.index import Index
 
-    return Index(
-        ndim=dimension, metric="cos", dtype="i8", connectivity=16, expansion_add=128, expansion_search=128
-    )
+    return Index(ndim=dimension, metric="cos", dtype="i8", connectivity=16, expansion_add=128, expansion_search=128)
 
 
 def _drop(index: Index, face_ids: Ids, dimension: int, *, slots: int) -> None:
@@ -183,7 +179,7 @@ def _drop(index: Index, face_ids: Ids, dimension: int, *, slots: int) -> None:
     free = slots - len(index)  # slots that earlier removals left
     index.remove(face_ids.astype(np.uint64))
     fillers = np.arange(_FILLER, _FILLER + free + len(face_ids), dtype=np.uint64)
-    noise = np.random.default_rng(0).standard_normal((len(fillers), dimension)).astype(np.float32)
+    noise = np.random.default_rng().standard_normal((len(fillers), dimension)).astype(np.float32)
     index.add(fillers, noise / np.linalg.norm(noise, axis=1, keepdims=True))
     index.remove(fillers)
 
@@ -208,9 +204,7 @@ def _install(store: Store, index: Index, last_id: int, generation: object) -> Ta
         tag = Tag(_digest(aside), last_id)
         with store.write() as connection:
             if get_meta(connection, "generation") != generation:
-                raise GalleryBusy(
-                    "the gallery was re-embedded while its index was built", hint="build it again"
-                )
+                raise GalleryBusy("the gallery was re-embedded while its index was built", hint="build it again")
             set_meta(connection, index=tag.as_json())
             aside.replace(index_path(store.path))
     return tag

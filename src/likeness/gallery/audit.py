@@ -48,15 +48,11 @@ def read(connection: sqlite3.Connection, *, after: int, limit: int) -> list[Even
 def verify(connection: sqlite3.Connection) -> Finding:
     """Whether the chain is whole; names the first line that does not fit."""
     previous, count = _START, 0
-    rows = connection.execute(
-        "SELECT id, at, actor, action, person_id, details, hash FROM events ORDER BY id"
-    )
+    rows = connection.execute("SELECT id, at, actor, action, person_id, details, hash FROM events ORDER BY id")
     for *line, seal in rows:
         count += 1
         if line[0] != count or _seal(previous, tuple(line)) != seal:
-            return Finding(
-                "audit trail", False, f"line {line[0]} was changed, or lines before it are missing"
-            )
+            return Finding("audit trail", False, f"line {line[0]} was changed, or lines before it are missing")
         previous = seal
     if count != last_number(connection, "events"):
         return Finding("audit trail", False, f"the last lines, after line {count}, are missing")

@@ -47,15 +47,11 @@ def _file(store: Store) -> Finding:
         try:
             rows = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
         except sqlite3.DatabaseError as error:
-            raise GalleryCorrupt(
-                f"{store.path} is damaged: {error}", hint="restore a snapshot of it"
-            ) from error
+            raise GalleryCorrupt(f"{store.path} is damaged: {error}", hint="restore a snapshot of it") from error
         strangers = connection.execute("PRAGMA foreign_key_check").fetchall()
     if rows != ["ok"]:
         return Finding("file", False, f"{store.path} is damaged: {'; '.join(rows)}")
-    return Finding(
-        "file", not strangers, f"{len(strangers)} faces without a person" if strangers else "no damage seen"
-    )
+    return Finding("file", not strangers, f"{len(strangers)} faces without a person" if strangers else "no damage seen")
 
 
 _FAULTS = {
@@ -119,9 +115,7 @@ def _index(store: Store, searcher: Searcher, approximate_above: int) -> Finding:
         count = int(connection.execute("SELECT count(*) FROM faces").fetchone()[0])
         tag = ann.read_tag(connection)
     if count <= approximate_above:
-        return Finding(
-            "index", True, f"exact search: {count} faces, and an index pays above {approximate_above}"
-        )
+        return Finding("index", True, f"exact search: {count} faces, and an index pays above {approximate_above}")
     if not ann.installed():
         return Finding(
             "index",
@@ -144,9 +138,7 @@ def _recall(store: Store, searcher: Searcher, sample: int) -> Finding:
     """The first ten people of search as people get it, against exact search over the record."""
     with store.read() as connection:
         dimension = int(str(get_meta(connection, "dimension")))
-        probes = faces.rows_of(
-            connection, _sample_ids(connection, min(sample, _MOST_PROBES)), dimension
-        ).vectors
+        probes = faces.rows_of(connection, _sample_ids(connection, min(sample, _MOST_PROBES)), dimension).vectors
     if not len(probes):
         return Finding("search", True, "no faces")
     wanted = searcher.exact(probes, 10)

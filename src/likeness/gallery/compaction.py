@@ -24,9 +24,7 @@ def compact_if_worthwhile(store: Store) -> int:
     with store.read() as connection:
         due = get_meta(connection, "vacuum_due") is not None
         size = store.path.stat().st_size
-    if due or (
-        size > _WORTHWHILE_BYTES and dead_bytes(store) > max(_WORTHWHILE_BYTES, _WORTHWHILE_SHARE * size)
-    ):
+    if due or (size > _WORTHWHILE_BYTES and dead_bytes(store) > max(_WORTHWHILE_BYTES, _WORTHWHILE_SHARE * size)):
         compact(store)
     return max(0, size - store.path.stat().st_size)
 

@@ -69,9 +69,7 @@ def open_embedded(
 class EmbeddedGallery(Gallery):
     """See `likeness.gallery.base.Gallery`. Made by `open_embedded`."""
 
-    def __init__(
-        self, store: Store, *, space: str | None, dimension: int | None, approximate_above: int
-    ) -> None:
+    def __init__(self, store: Store, *, space: str | None, dimension: int | None, approximate_above: int) -> None:
         self._store = store
         self._approximate_above = approximate_above
         with store.read() as connection:
@@ -144,8 +142,7 @@ class EmbeddedGallery(Gallery):
             held = get_meta(connection, "space")
             if held != self._space:
                 raise SpaceMismatch(
-                    f"{self._store.path} was re-embedded: it holds vectors of {held!r} now, "
-                    f"not of {self._space!r}",
+                    f"{self._store.path} was re-embedded: it holds vectors of {held!r} now, not of {self._space!r}",
                     hint="open it again with the new model",
                 )
             return face_rows.add(connection, self._salt, faces)
@@ -252,9 +249,7 @@ class EmbeddedGallery(Gallery):
         return self._searcher.mode()
 
     def check(self, *, sample: int = 1000) -> list[Finding]:  # noqa: D102
-        return checking.run(
-            self._store, self._searcher, sample=sample, approximate_above=self._approximate_above
-        )
+        return checking.run(self._store, self._searcher, sample=sample, approximate_above=self._approximate_above)
 
     def record(self, action: str, *, actor: str, person_id: str | None = None, **details: object) -> None:  # noqa: D102
         with self._store.write() as connection:

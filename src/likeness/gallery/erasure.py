@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from likeness.errors import LikenessError, PersonNotFound, StorageError
@@ -31,11 +31,10 @@ def erase_person(store: Store, salt: bytes, person_id: str) -> int:
     """
     with store.maintenance():
         with store.write() as connection:
-            name = people.find_by_id(connection, person_id).person.name
-            people.erase_notes(connection, people.name_hash(salt, name))
+            name = people.name_hash(salt, people.find_by_id(connection, person_id).person.name)
             everybody = _with_merged(connection, person_id)
-            face_ids = erase_rows(connection, people_ids=everybody, face_ids=())
-            _note_pending(connection, people_ids=everybody, face_ids=face_ids)
+            face_ids = erase_rows(connection, people_ids=everybody, face_ids=(), name_hashes=(name,))
+            _note_pending(connection, people_ids=everybody, face_ids=face_ids, name_hashes=(name,))
         finish(store)
     return len(face_ids)
 
@@ -57,24 +56,25 @@ def erase_face(store: Store, face_id: int) -> int:
 
 
 def erase_rows(
-    connection: sqlite3.Connection, *, people_ids: Iterable[str], face_ids: Iterable[int]
+    connection: sqlite3.Connection,
+    *,
+    people_ids: Iterable[str],
+    face_ids: Iterable[int],
+    name_hashes: Iterable[bytes] = (),
 ) -> list[int]:
-    """Erase people with their faces, and single faces, from one file; returns the ids of the faces."""
+    """Erase people with what is theirs, faces, and notes by name from one file; returns the faces' ids."""
+    for hashed in name_hashes:
+        people.erase_notes(connection, hashed)
     found: list[int] = []
     for person_id in people_ids:
-        row = connection.execute("SELECT key, facts FROM people WHERE id = ?", (person_id,)).fetchone()
+        row = connection.execute("SELECT key, facts, name_hash FROM people WHERE id = ?", (person_id,)).fetchone()
         if row is not None:
-            found += [
-                face for (face,) in connection.execute("SELECT id FROM faces WHERE person = ?", row[:1])
-            ]
+            found += [face for (face,) in connection.execute("SELECT id FROM faces WHERE person = ?", row[:1])]
             _erase_faces(connection, found)
             blank(connection, "facts", [row[1]])
+            people.erase_notes(connection, row[2])
             connection.execute("DELETE FROM people WHERE key = ?", row[:1])
-    single = [
-        face
-        for face in face_ids
-        if connection.execute("SELECT 1 FROM faces WHERE id = ?", (face,)).fetchone()
-    ]
+    single = [face for face in face_ids if connection.execute("SELECT 1 FROM faces WHERE id = ?", (face,)).fetchone()]
     _erase_faces(connection, single)
     return found + single
 
@@ -90,9 +90,7 @@ def _erase_faces(connection: sqlite3.Connection, face_ids: Sequence[int]) -> Non
 def log_changes(connection: sqlite3.Connection, face_ids: Iterable[int]) -> None:
     """Tell other processes that faces were erased or given to others."""
     connection.executemany("INSERT INTO changes (face) VALUES (?)", ((face,) for face in face_ids))
-    connection.execute(
-        "DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?", (_KEPT_CHANGES,)
-    )
+    connection.execute("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?", (_KEPT_CHANGES,))
 
 
 def merge(store: Store, salt: bytes, source_id: str, into_id: str) -> None:
@@ -108,9 +106,7 @@ def merge(store: Store, salt: bytes, source_id: str, into_id: str) -> None:
             ).fetchall()
             dropped = [row[0] for row in doubles]
             _erase_faces(connection, dropped)
-            moved = [
-                row[0] for row in connection.execute("SELECT id FROM faces WHERE person = ?", (source.key,))
-            ]
+            moved = [row[0] for row in connection.execute("SELECT id FROM faces WHERE person = ?", (source.key,))]
             connection.execute("UPDATE faces SET person = ? WHERE person = ?", (into.key, source.key))
             log_changes(connection, moved)
             people.move_notes(connection, salt, source.person.name, into.person.name)
@@ -132,40 +128,48 @@ def _with_merged(connection: sqlite3.Connection, person_id: str) -> list[str]:
 
 
 def _note_pending(
-    connection: sqlite3.Connection, *, people_ids: Sequence[str], face_ids: Sequence[int]
+    connection: sqlite3.Connection,
+    *,
+    people_ids: Sequence[str],
+    face_ids: Sequence[int],
+    name_hashes: Sequence[bytes] = (),
 ) -> None:
     places = [row[0] for row in connection.execute("SELECT path FROM snapshots")]
     connection.execute("INSERT INTO pending (place) VALUES (?)", (_LOG,))
     if ann.read_tag(connection) is not None:
         places.append(_INDEX)
     for place in places:
-        connection.executemany(
-            "INSERT INTO pending (place, face) VALUES (?, ?)", ((place, f) for f in face_ids)
-        )
-        connection.executemany(
-            "INSERT INTO pending (place, person_id) VALUES (?, ?)", ((place, one) for one in people_ids)
-        )
+        for column, values in (("person_id", people_ids), ("face", face_ids), ("name_hash", name_hashes)):
+            connection.executemany(
+                f"INSERT INTO pending (place, {column}) VALUES (?, ?)",  # noqa: S608 - the columns above
+                ((place, value) for value in values),
+            )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Task:
     """What is still to be erased in one place."""
 
-    last: int
-    people_ids: list[str]
-    face_ids: list[int]
+    people_ids: list[str] = field(default_factory=list)
+    face_ids: list[int] = field(default_factory=list)
+    name_hashes: list[bytes] = field(default_factory=list)
+    last: int = 0
 
 
 def tasks(connection: sqlite3.Connection) -> dict[str, _Task]:
     """Place → what is still to be erased there."""
     found: dict[str, _Task] = {}
-    for number, place, person_id, face in connection.execute(
-        "SELECT id, place, person_id, face FROM pending ORDER BY id"
-    ):
-        task = found.get(place, _Task(0, [], []))
-        task.people_ids.extend([person_id] if person_id is not None else [])
-        task.face_ids.extend([face] if face is not None else [])
-        found[place] = _Task(number, task.people_ids, task.face_ids)
+    rows = connection.execute("SELECT id, place, person_id, face, name_hash FROM pending ORDER BY id")
+    for number, place, person_id, face, hashed in rows:
+        task = found.setdefault(place, _Task())
+        task.last = number
+        for values, value in (
+            (task.people_ids, person_id),
+            (task.face_ids, face),
+            (task.name_hashes, hashed),
+        ):
+            if value is not None:
+                values.append(value)
     return found
 
 
@@ -230,7 +234,12 @@ def _erase_in_file(path: Path, task: _Task, busy_timeout_s: float) -> None:
         connection = connect(path, busy_timeout_s=busy_timeout_s)
         try:
             with transaction(connection):
-                erase_rows(connection, people_ids=task.people_ids, face_ids=task.face_ids)
+                erase_rows(
+                    connection,
+                    people_ids=task.people_ids,
+                    face_ids=task.face_ids,
+                    name_hashes=task.name_hashes,
+                )
             truncate_log(connection, path, busy_timeout_s)
         finally:
             connection.close()

@@ -52,8 +52,7 @@ def add(connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]) -
         outcomes.append(Added("added", next_id, person_id))
         next_id += 1
     connection.executemany(
-        "INSERT INTO faces (id, person, photo_hash, face_index, quality, created_at) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO faces (id, person, photo_hash, face_index, quality, created_at) VALUES (?, ?, ?, ?, ?, ?)",
         rows,
     )
     connection.executemany("INSERT INTO vectors VALUES (?, ?)", vectors)
@@ -61,9 +60,7 @@ def add(connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]) -
     return outcomes
 
 
-def _people_for(
-    connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]
-) -> dict[str, tuple[int, str]]:
+def _people_for(connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]) -> dict[str, tuple[int, str]]:
     """Name key → (person key, id), creating who is missing and noting what the faces state about consent."""
     stated: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}

@@ -12,9 +12,7 @@ from likeness.gallery.people import name_hash
 from likeness.gallery.schema import blank
 
 
-def write(
-    connection: sqlite3.Connection, salt: bytes, name: str, notes: Sequence[PhotoNote], tag: str
-) -> None:
+def write(connection: sqlite3.Connection, salt: bytes, name: str, notes: Sequence[PhotoNote], tag: str) -> None:
     """See `Gallery.note_photos`."""
     hashed_name, hashed_tag = name_hash(salt, name), keyed_hash(salt, "tag", tag)
     for note in notes:

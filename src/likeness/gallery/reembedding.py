@@ -76,9 +76,7 @@ def _aim(space: str, dimension: int) -> str:
 
 def _expect_aim(connection: sqlite3.Connection, aim: str) -> None:
     if get_meta(connection, "reembedding") != aim:
-        raise GalleryBusy(
-            "another process re-embeds this gallery, or has done so", hint="let one of them do it"
-        )
+        raise GalleryBusy("another process re-embeds this gallery, or has done so", hint="let one of them do it")
 
 
 def _keep(store: Store, aim: str, face_ids: list[int], vectors: Vector) -> None:
@@ -104,8 +102,6 @@ def _switch(store: Store, space: str, dimension: int) -> bool:
         connection.execute("ALTER TABLE vectors_next RENAME TO vectors")
         connection.execute("CREATE TABLE vectors_next (id INTEGER PRIMARY KEY, vector BLOB)")
         generation = int(str(get_meta(connection, "generation"))) + 1
-        set_meta(
-            connection, space=space, dimension=dimension, generation=generation, reembedding=None, index=None
-        )
+        set_meta(connection, space=space, dimension=dimension, generation=generation, reembedding=None, index=None)
     ann.discard(store)
     return True

@@ -54,7 +54,8 @@ CREATE INDEX merged_into ON merged (into_id);
 CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, face INTEGER NOT NULL);
 CREATE TABLE snapshots (path TEXT PRIMARY KEY, mount TEXT NOT NULL, created_at TEXT NOT NULL);
 CREATE TABLE pending (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT NOT NULL, person_id TEXT, face INTEGER);
+  id INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT NOT NULL, person_id TEXT, face INTEGER,
+  name_hash BLOB);
 CREATE TABLE events (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
   person_id TEXT, details TEXT NOT NULL, hash TEXT NOT NULL);
@@ -114,9 +115,7 @@ def prepare(path: Path, *, space: str | None, dimension: int | None, create: boo
             new = _was_left_unfinished(path)
         if new:
             if not create or space is None or dimension is None:
-                raise GalleryMissing(
-                    f"there is no gallery at {path}", hint="enrol somebody, which creates it"
-                )
+                raise GalleryMissing(f"there is no gallery at {path}", hint="enrol somebody, which creates it")
             if dimension < 1:
                 raise ValueError(f"expected a dimension of at least 1, got {dimension}")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,9 +143,7 @@ def _create(path: Path, space: str, dimension: int) -> None:
 def _expect_sqlite(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
-            raise GalleryCorrupt(
-                f"{path} is not a gallery file", hint="give the path of a gallery, or a new path"
-            )
+            raise GalleryCorrupt(f"{path} is not a gallery file", hint="give the path of a gallery, or a new path")
 
 
 def _was_left_unfinished(path: Path) -> bool:

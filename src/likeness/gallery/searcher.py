@@ -101,8 +101,7 @@ class Searcher:
             if space != self._space:
                 self._version = None
                 raise SpaceMismatch(
-                    f"{self._store.path} was re-embedded: it holds vectors of {space!r} now, "
-                    f"not of {self._space!r}",
+                    f"{self._store.path} was re-embedded: it holds vectors of {space!r} now, not of {self._space!r}",
                     hint="open it again with the new model",
                 )
             dimension = int(str(get_meta(connection, "dimension")))
@@ -127,8 +126,7 @@ class Searcher:
     def _changed(self, connection: sqlite3.Connection) -> dict[int, int]:
         """Face → present owner, of the faces that were erased or given to others since the last refresh."""
         rows = connection.execute(
-            "SELECT DISTINCT c.face, f.person FROM changes c LEFT JOIN faces f ON f.id = c.face "
-            "WHERE c.seq > ?",
+            "SELECT DISTINCT c.face, f.person FROM changes c LEFT JOIN faces f ON f.id = c.face WHERE c.seq > ?",
             (self._seq,),
         )
         return {face: GONE if owner is None else owner for face, owner in rows}
@@ -188,6 +186,5 @@ class Searcher:
         if complete and any(one.owner not in names for row in found for one in row):
             return None
         return [
-            [Hit(*names[one.owner], one.face_id, one.similarity) for one in row if one.owner in names]
-            for row in found
+            [Hit(*names[one.owner], one.face_id, one.similarity) for one in row if one.owner in names] for row in found
         ]

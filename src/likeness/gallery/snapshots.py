@@ -21,9 +21,7 @@ def make(store: Store, target: str | Path | None) -> Path:
     aside = Path(f"{path}.new")
     with store.maintenance(), mapped_errors(path):  # nobody erases meanwhile: the copy would not know
         if path.exists():
-            raise StorageError(
-                f"there is a file at {path} already", hint="give another path for the snapshot"
-            )
+            raise StorageError(f"there is a file at {path} already", hint="give another path for the snapshot")
         path.parent.mkdir(parents=True, exist_ok=True)
         aside.unlink(missing_ok=True)
         # Remembered before it exists: should this process be killed, the file is still known.

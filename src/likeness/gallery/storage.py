@@ -44,18 +44,14 @@ def translate(error: sqlite3.Error | OSError, path: Path) -> LikenessError:
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return _full(path)
     if code == sqlite3.SQLITE_READONLY:
-        return StorageError(
-            f"{path} may only be read, not changed", hint="check the file's and folder's permissions"
-        )
+        return StorageError(f"{path} may only be read, not changed", hint="check the file's and folder's permissions")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return StorageError(f"{path} cannot be opened", hint="check the file's and folder's permissions")
     return StorageError(f"{path}: {error}")
 
 
 def _full(path: Path) -> StorageFull:
-    return StorageFull(
-        f"no space is left for {path}", hint="free some space; nothing of this call was stored"
-    )
+    return StorageFull(f"no space is left for {path}", hint="free some space; nothing of this call was stored")
 
 
 def _is_full(path: Path) -> bool:
@@ -77,9 +73,7 @@ def mapped_errors(path: Path) -> Iterator[None]:
         raise translate(error, path) from error
 
 
-def connect(
-    path: Path, *, readonly: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S
-) -> sqlite3.Connection:
+def connect(path: Path, *, readonly: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     """A connection with the settings that the gallery's promises rest on; transactions are begun by hand."""
     # A file system mounted read-only has no writers, and no place for the write-ahead log's index either.
     mode = ("immutable=1" if _on_readonly_disk(path) else "mode=ro") if readonly else "mode=rwc"
@@ -186,10 +180,7 @@ class Store:
         with self._write_lock, mapped_errors(self.path):
             self._refuse_closed()
             if self.readonly:
-                raise StorageError(
-                    f"{self.path} may only be read, not changed",
-                    hint="check the file's and folder's permissions",
-                )
+                raise self._readonly_error()
             with transaction(self._writer) as connection:
                 yield connection
 
@@ -228,7 +219,13 @@ class Store:
         Raises:
             GalleryBusy: another process kept it for longer than the time limit.
         """
-        with mapped_errors(self.path), Path(f"{self.path}.lock").open("ab") as file:
+
+        def private(name: str, flags: int) -> int:
+            return os.open(name, flags, 0o600)
+
+        if self.readonly:
+            raise self._readonly_error()
+        with mapped_errors(self.path), open(f"{self.path}.lock", "ab", opener=private) as file:
             got = self._lock(file, self.busy_timeout_s if wait else 0.0)
             if wait and not got:
                 raise GalleryBusy(
@@ -251,6 +248,11 @@ class Store:
                 time.sleep(0.02)
             else:
                 return True
+
+    def _readonly_error(self) -> StorageError:
+        return StorageError(
+            f"{self.path} may only be read, not changed", hint="check the file's and folder's permissions"
+        )
 
     def _refuse_closed(self) -> None:
         if self._closed:
