@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 NAME = "usearch-hnsw-i8"
 _PAGE = 4_000
+_ALONE = 10_000
 _FILLER = 2**62
 """Keys from here on are no faces: they fill, for a moment, the slots of erased ones."""
 
@@ -130,7 +131,8 @@ def build(store: Store, progress: Callable[[int, int], None]) -> Tag:
             page = faces.vectors_page(connection, after, dimension, limit=_PAGE)
         if not len(page.face_ids):
             break
-        index.add(page.face_ids.astype(np.uint64), page.vectors)
+        # Threads that insert into a small graph at once leave nodes which no search reaches.
+        index.add(page.face_ids.astype(np.uint64), page.vectors, threads=1 if len(index) < _ALONE else 0)
         after = int(page.face_ids[-1])
         progress(min(len(index), total), total)
     with store.maintenance():  # nobody erases while the file is written
@@ -180,7 +182,7 @@ def _drop(index: Index, face_ids: Ids, dimension: int, *, slots: int) -> None:
     index.remove(face_ids.astype(np.uint64))
     fillers = np.arange(_FILLER, _FILLER + free + len(face_ids), dtype=np.uint64)
     noise = np.random.default_rng().standard_normal((len(fillers), dimension)).astype(np.float32)
-    index.add(fillers, noise / np.linalg.norm(noise, axis=1, keepdims=True))
+    index.add(fillers, noise / np.linalg.norm(noise, axis=1, keepdims=True), threads=1)
     index.remove(fillers)
 
 
