@@ -141,7 +141,7 @@ def _numpy(folder: Path) -> Started:
     def search(probe: Array) -> Sequence[int]:
         scores = vectors @ probe
         best = np.argpartition(scores, -K)[-K:]
-        return best[np.argsort(-scores[best])].tolist()
+        return [int(row) for row in best[np.argsort(-scores[best])]]
 
     return search, {}
 
@@ -151,6 +151,7 @@ def _usearch(folder: Path) -> Started:
     from usearch.index import Index
 
     index = Index.restore(str(folder / "gallery.ann"))
+    assert index is not None
     # Face ids count from 1 in the order of enrolment.
     return lambda probe: [int(key) - 1 for key in index.search(probe, K).keys], {}
 

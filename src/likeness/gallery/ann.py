@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from usearch.index import Index
 
 NAME = "usearch-hnsw-i8"
+_EXPANSION_SEARCH = 1024
+"""How widely the graph is searched. Strangers at ranks 2 to 10 lie almost equally far from a probe, which is hard:
+at 100,000 faces, 128 finds 78% of the ten nearest people, 512 95% and 1024 99%, in 0.6, 2.5 and 4 ms."""
 _PAGE = 4_000
 _ALONE = 10_000
 _FILLER = 2**62
@@ -97,6 +100,7 @@ def load(gallery: Path, tag: Tag, *, dimension: int, view: bool = True) -> Appro
     index = Index.restore(str(path), view=view)
     if index is None or index.ndim != dimension:
         return None
+    index.expansion_search = _EXPANSION_SEARCH  # type: ignore[misc] - it has a setter
     return ApproximateIndex(index, tag)
 
 
@@ -171,7 +175,9 @@ def discard(store: Store) -> None:
 def _empty(dimension: int) -> Index:
     from usearch.index import Index
 
-    return Index(ndim=dimension, metric="cos", dtype="i8", connectivity=16, expansion_add=128, expansion_search=128)
+    return Index(
+        ndim=dimension, metric="cos", dtype="i8", connectivity=16, expansion_add=128, expansion_search=_EXPANSION_SEARCH
+    )
 
 
 def _drop(index: Index, face_ids: Ids, dimension: int, *, slots: int) -> None:
