@@ -151,6 +151,37 @@ def test_a_snapshot_on_a_disk_that_is_not_mounted_is_not_forgotten(embedded_at, 
             gallery.person("Ann")
 
 
+def test_what_killed_processes_left_of_snapshots_and_indexes_is_deleted(embedded_at, tmp_path):
+    with embedded_at() as gallery:
+        person = enrolled(gallery, "Ann", [1])
+        left = [
+            tmp_path / "snap.unfinished-snapshot",
+            tmp_path / "people.likeness.ann.new",
+            tmp_path / "people.likeness.ann",
+        ]
+        for path in left:
+            path.write_bytes(unit(1).tobytes())
+        connection = sqlite3.connect(gallery.info().uri)
+        connection.execute("INSERT INTO snapshots VALUES (?, '/', '2026-01-01')", (str(left[0]),))
+        connection.commit()
+        connection.close()
+        gallery.remove(person.id)
+        assert [path for path in left if path.exists()] == []
+        assert gallery.info().details["snapshots"] == 0
+
+
+def test_a_compaction_that_was_interrupted_is_finished_by_the_next_removal(embedded_at, tmp_path):
+    with embedded_at() as gallery:
+        gallery.add([new_face(f"P{seed}", seed, crop_jpeg=b"c" * 20_000) for seed in range(60)])
+        for seed in range(50):
+            gallery.remove(gallery.person(f"P{seed}").id)
+        with gallery._store.write() as connection:
+            connection.execute("INSERT INTO meta VALUES ('vacuum_due', 1)")
+        gallery.remove(gallery.person("P50").id)
+        assert (tmp_path / "people.likeness").stat().st_size < 400_000
+        assert all(one.ok for one in gallery.check())
+
+
 def test_a_reader_that_holds_the_log_is_waited_for_and_then_named(embedded_at, tmp_path):
     with embedded_at(busy_timeout_s=0.4) as gallery:
         person = enrolled(gallery, "Ann", [1])

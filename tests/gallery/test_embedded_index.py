@@ -119,6 +119,19 @@ def test_an_index_of_another_time_of_the_gallery_is_not_used(embedded_at, tmp_pa
         assert top(gallery, 200)[0][0] == "P66"
 
 
+def test_a_rebuilt_index_is_taken_up_by_who_had_found_the_old_one_missing(embedded_at, tmp_path):
+    with embedded_at(approximate_above=50) as gallery:
+        gallery.add(faces(range(120)))
+        gallery.build_index()
+        (tmp_path / INDEX).unlink()
+        with embedded_at(approximate_above=50) as other:
+            assert top(other, 7)[0][0] == "P2"
+            assert other.info().index == "exact"
+            gallery.build_index()
+            assert top(other, 7)[0][0] == "P2"
+            assert other.info().index == ann.NAME
+
+
 def test_reembedding_ends_the_index_of_the_old_space(embedded_at, tmp_path):
     with embedded_at(approximate_above=50) as gallery:
         gallery.add(faces(range(80)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -47,10 +48,11 @@ def installed() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """What the record says of the index file: the digest of its bytes, and the newest face in it."""
+    """What the record says of the index file: its bytes' digest, the newest face in it, and which writing it was."""
 
     sha256: str
     last_id: int
+    token: str
 
     def as_json(self) -> str:
         """For the meta row."""
@@ -100,7 +102,7 @@ def load(gallery: Path, tag: Tag, *, dimension: int, view: bool = True) -> Appro
     index = Index.restore(str(path), view=view)
     if index is None or index.ndim != dimension:
         return None
-    index.expansion_search = _EXPANSION_SEARCH  # type: ignore[misc] - it has a setter
+    index.expansion_search = _EXPANSION_SEARCH  # type: ignore[misc]  # it has a setter
     return ApproximateIndex(index, tag)
 
 
@@ -172,6 +174,12 @@ def discard(store: Store) -> None:
         _aside(store.path).unlink(missing_ok=True)
 
 
+def clear_unfinished(store: Store) -> None:
+    """Delete what a killed process left of an index. Called with the maintenance lock held, so nobody writes one."""
+    with mapped_errors(store.path):
+        _aside(store.path).unlink(missing_ok=True)
+
+
 def _empty(dimension: int) -> Index:
     from usearch.index import Index
 
@@ -209,7 +217,7 @@ def _install(store: Store, index: Index, last_id: int, generation: object) -> Ta
         index.save(str(aside))
         aside.chmod(0o600)
         sync_file(aside)
-        tag = Tag(_digest(aside), last_id)
+        tag = Tag(_digest(aside), last_id, secrets.token_hex(8))
         with store.write() as connection:
             if get_meta(connection, "generation") != generation:
                 raise GalleryBusy("the gallery was re-embedded while its index was built", hint="build it again")

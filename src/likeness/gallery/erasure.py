@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from likeness.errors import LikenessError, PersonNotFound, StorageError
-from likeness.gallery import ann, people
+from likeness.gallery import ann, compaction, people
 from likeness.gallery.schema import blank, expect_gallery
-from likeness.gallery.snapshots import mount_of
+from likeness.gallery.snapshots import UNFINISHED, discard_unfinished, mount_of
 from likeness.gallery.storage import Store, connect, mapped_errors, transaction, truncate_log
 
 _LOG, _INDEX = "log", "index"
@@ -34,7 +34,7 @@ def erase_person(store: Store, salt: bytes, person_id: str) -> int:
             name = people.name_hash(salt, people.find_by_id(connection, person_id).person.name)
             everybody = _with_merged(connection, person_id)
             face_ids = erase_rows(connection, people_ids=everybody, face_ids=(), name_hashes=(name,))
-            _note_pending(connection, people_ids=everybody, face_ids=face_ids, name_hashes=(name,))
+            _note_pending(store, connection, people_ids=everybody, face_ids=face_ids, name_hashes=(name,))
         finish(store)
     return len(face_ids)
 
@@ -50,7 +50,7 @@ def erase_face(store: Store, face_id: int) -> int:
         with store.write() as connection:
             if not erase_rows(connection, people_ids=(), face_ids=(face_id,)):
                 raise PersonNotFound(f"there is no face {face_id} in the gallery")
-            _note_pending(connection, people_ids=(), face_ids=(face_id,))
+            _note_pending(store, connection, people_ids=(), face_ids=(face_id,))
         finish(store)
     return 1
 
@@ -113,7 +113,7 @@ def merge(store: Store, salt: bytes, source_id: str, into_id: str) -> None:
             blank(connection, "facts", [source.facts])
             connection.execute("DELETE FROM people WHERE key = ?", (source.key,))
             connection.execute("INSERT INTO merged VALUES (?, ?)", (source_id, into_id))
-            _note_pending(connection, people_ids=(), face_ids=dropped)
+            _note_pending(store, connection, people_ids=(), face_ids=dropped)
         finish(store)
 
 
@@ -128,6 +128,7 @@ def _with_merged(connection: sqlite3.Connection, person_id: str) -> list[str]:
 
 
 def _note_pending(
+    store: Store,
     connection: sqlite3.Connection,
     *,
     people_ids: Sequence[str],
@@ -136,7 +137,7 @@ def _note_pending(
 ) -> None:
     places = [row[0] for row in connection.execute("SELECT path FROM snapshots")]
     connection.execute("INSERT INTO pending (place) VALUES (?)", (_LOG,))
-    if ann.read_tag(connection) is not None:
+    if ann.read_tag(connection) is not None or ann.index_path(store.path).exists():
         places.append(_INDEX)
     for place in places:
         for column, values in (("person_id", people_ids), ("face", face_ids), ("name_hash", name_hashes)):
@@ -181,11 +182,14 @@ def finish(store: Store) -> None:
         all).
     """
     with store.read() as connection:
-        todo = tasks(connection)
+        todo, compaction_due = tasks(connection), compaction.is_due(connection)
+    ann.clear_unfinished(store)
     failures: list[LikenessError] = []
     for place, task in todo.items():
         try:
-            if place == _LOG:
+            if place == _LOG and compaction_due:
+                compaction.compact(store)
+            elif place == _LOG:
                 store.truncate_log()
             elif place == _INDEX:
                 ann.erase(store, task.face_ids)
@@ -203,6 +207,8 @@ def finish(store: Store) -> None:
 
 
 def _erase_in_snapshot(store: Store, path: Path, task: _Task) -> None:
+    if path.name.endswith(UNFINISHED):  # its maker was killed: whoever makes one holds the lock that is held here
+        discard_unfinished(path)
     if not _reachable(path):
         with store.read() as connection:
             row = connection.execute("SELECT mount FROM snapshots WHERE path = ?", (str(path),)).fetchone()

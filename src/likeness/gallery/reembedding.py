@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 
 from likeness.errors import GalleryBusy
 from likeness.gallery import ann
@@ -21,7 +22,7 @@ def run(
     embed: Callable[[list[bytes]], Vector],
     progress: Callable[[int, int], None],
 ) -> int:
-    """See `Gallery.reembed`. Ends with the log truncated, so that the old vectors are gone from the disk."""
+    """See `Gallery.reembed`."""
     if not _begin(store, space, dimension):
         return 0
     embedded = 0
@@ -38,7 +39,8 @@ def run(
             raise ValueError(f"expected {len(batch)} embeddings, got {len(vectors)}")
         _keep(store, _aim(space, dimension), [face for face, _ in batch], vectors)
         embedded += len(batch)
-    store.truncate_log()
+    with suppress(GalleryBusy):  # only gives room back
+        store.truncate_log(limit_s=5.0)
     return embedded
 
 

@@ -9,6 +9,7 @@ of the same length. Every other table, and every index, holds numbers, random id
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterable
@@ -121,6 +122,12 @@ def prepare(path: Path, *, space: str | None, dimension: int | None, create: boo
             path.parent.mkdir(parents=True, exist_ok=True)
             _create(path, space, dimension)
         readonly = is_readonly(path)
+        log = Path(f"{path}-wal")
+        if readonly and log.exists() and log.stat().st_size and not os.access(log, os.W_OK):
+            raise StorageError(
+                f"{path} may only be read, and its log {log.name} holds changes that are not in it yet",
+                hint="open it once where it may be written",
+            )
         expect_gallery(path, readonly=readonly)
         return readonly
 

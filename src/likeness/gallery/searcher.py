@@ -65,7 +65,14 @@ class Searcher:
 
     def mode(self) -> str:
         """`exact`, or the name of the index in use."""
-        return "exact" if self._state()[1] is None else ann.NAME
+        with self._store.read() as connection:
+            tag, dimension = self._usable_tag(connection), int(str(get_meta(connection, "dimension")))
+        with self._lock:
+            if self._version is not None and tag == self._wanted:
+                index = self._index
+            else:  # told without reading all vectors
+                index = ann.load(self._store.path, tag, dimension=dimension) if tag else None
+        return "exact" if index is None else ann.NAME
 
     def tail(self) -> int:
         """How many faces are searched exactly."""

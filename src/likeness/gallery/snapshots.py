@@ -10,6 +10,9 @@ from likeness.errors import StorageError
 from likeness.gallery.people import now
 from likeness.gallery.storage import Store, connect, mapped_errors, sync_file, transaction
 
+UNFINISHED = ".unfinished-snapshot"
+"""Ends the name of a copy that is being made."""
+
 
 def make(store: Store, target: str | Path | None) -> Path:
     """See `Gallery.snapshot`. Without a target: beside the gallery, named after the time.
@@ -18,12 +21,12 @@ def make(store: Store, target: str | Path | None) -> Path:
         StorageError: there is a file at the target, or it cannot be written.
     """
     path = Path(os.path.abspath(target if target is not None else _beside(store.path)))  # noqa: PTH100 - keep links
-    aside = Path(f"{path}.new")
+    aside = Path(f"{path}{UNFINISHED}")
     with store.maintenance(), mapped_errors(path):  # nobody erases meanwhile: the copy would not know
         if path.exists():
             raise StorageError(f"there is a file at {path} already", hint="give another path for the snapshot")
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.unlink(missing_ok=True)
+        discard_unfinished(aside)
         # Remembered before it exists: should this process be killed, the file is still known.
         with store.write() as connection:
             connection.executemany(
@@ -36,7 +39,7 @@ def make(store: Store, target: str | Path | None) -> Path:
             aside.replace(path)
             sync_file(path)
         except BaseException:
-            aside.unlink(missing_ok=True)
+            discard_unfinished(aside)
             raise
         finally:
             with store.write() as connection:
@@ -44,6 +47,13 @@ def make(store: Store, target: str | Path | None) -> Path:
                 if not path.exists():
                     connection.execute("DELETE FROM snapshots WHERE path = ?", (str(path),))
     return path
+
+
+def discard_unfinished(aside: Path) -> None:
+    """Delete a copy that was not finished, with its journal."""
+    with mapped_errors(aside):
+        for ending in ("", "-journal"):
+            Path(f"{aside}{ending}").unlink(missing_ok=True)
 
 
 def _beside(gallery: Path) -> Path:
