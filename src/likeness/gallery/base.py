@@ -251,7 +251,7 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         dimension: int,
         embed: Callable[[list[bytes]], Vector],
         *,
-        progress: Callable[[int, int], None],
+        progress: Callable[[int, int], None] = ignore_progress,
     ) -> int:
         """Replace every vector by `embed` of its crop (JPEG bytes in, `(n, dimension)` out); switch at last.
 
