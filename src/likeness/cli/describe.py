@@ -1,0 +1,112 @@
+"""`likeness describe`: the faces on photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from likeness.cli.flags import Flags, common_options, progress_option
+from likeness.errors import InputError
+
+if TYPE_CHECKING:
+    from likeness.cli.output import Output
+    from likeness.service import Described, FoundPhoto
+
+PARTLY = 3
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.option("--embeddings", is_flag=True, help="Compute the embeddings; with --json print them.")
+@click.option(
+    "--draw", metavar="OUT", type=click.Path(path_type=Path), help="Draw what was found: a PNG, or a folder of them."
+)
+@click.option("--min-face-px", type=float, metavar="N", expose_value=True, help="Smallest face looked for.")
+@progress_option
+@common_options
+@click.pass_obj
+def describe(
+    flags: Flags, paths: tuple[str, ...], embeddings: bool, draw: Path | None, min_face_px: float | None
+) -> int:
+    """Find the faces on photos: boxes, landmarks, quality, embeddings.
+
+    PATH is a photo or a folder of photos. Nothing is stored and no gallery is needed.
+    """
+    from likeness.service import describe as look
+    from likeness.service import find_photos
+
+    flags.values["min_face_px"] = min_face_px
+    photos = list(find_photos(paths))
+    places = _places(draw, photos)
+    recognizer = flags.recognizer(many=len(photos) > 1)
+    failed = 0
+    with flags.output.progress("describing") as progress:
+        for done, found in enumerate(look(recognizer, photos, embed=embeddings), start=1):
+            failed += found.error is not None
+            place = places[done - 1]
+            if place is not None and found.error is None:
+                _draw(found, place)
+            if flags.output.as_json:
+                drawn = {"drawn": str(place)} if place is not None and found.error is None else {}
+                flags.output.json(found.as_dict(embeddings=embeddings) | drawn)
+            else:
+                _show(flags.output, found)
+            progress(done, len(photos))
+    return PARTLY if failed else 0
+
+
+def _show(output: Output, found: Described) -> None:
+    if found.error is not None:
+        output.warn(f"error: {found.path}: {found.error.message}")
+        return
+    count = len(found.faces)
+    output.text(f"{found.path}: {'no face' if not count else 'a face' if count == 1 else f'{count} faces'}")
+    if not count:
+        return
+    rows = []
+    for face in found.faces:
+        x1, y1, x2, y2 = face.box_xyxy_px
+        rows.append(
+            (
+                f"{x1:.0f},{y1:.0f} {x2 - x1:.0f}x{y2 - y1:.0f}",
+                f"{face.score:.3f}",
+                f"{face.quality.score:.2f}",
+                ", ".join(face.quality.reasons) or "good",
+            )
+        )
+    output.table(("place and size", "score", "quality", "remarks"), rows)
+
+
+def _places(draw: Path | None, photos: Sequence[FoundPhoto]) -> list[Path | None]:
+    """Where each photo's drawing goes.
+
+    Raises:
+        InputError: a drawing would overwrite one of the photos.
+    """
+    if draw is None:
+        return [None] * len(photos)
+    single = len(photos) == 1 and not draw.is_dir()
+    if not single and draw.is_file():
+        raise InputError(f"{str(draw)!r} is a file, but several photos are drawn", hint="name a folder")
+    # Numbered where two photos of different folders have one name.
+    stems: dict[str, int] = {}
+    places: list[Path | None] = []
+    for photo in photos:
+        stem = Path(photo.path).stem
+        stems[stem] = stems.get(stem, 0) + 1
+        ending = f".{stems[stem]}" if stems[stem] > 1 else ""
+        places.append(draw if single else draw / f"{stem}{ending}.faces.png")
+    inputs = {Path(photo.path).resolve() for photo in photos}
+    for place in places:
+        if place is not None and place.resolve() in inputs:
+            raise InputError(f"drawing to {str(place)!r} would overwrite a photo", hint="name another file")
+    return places
+
+
+def _draw(found: Described, place: Path) -> None:
+    from likeness.service.portraits import draw_faces, save_png
+
+    save_png(draw_faces(found.path, found.faces), place)

@@ -1,0 +1,129 @@
+"""Options that every command takes, before or after its name, and what is opened with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from likeness.cli.output import Output
+
+if TYPE_CHECKING:
+    from likeness.recognizer import Recognizer
+    from likeness.service import People
+    from likeness.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SETTINGS = ("gallery", "embedder", "detector", "threads", "fmr", "fpir", "prior", "min_face_px")
+
+
+@dataclass
+class Flags:
+    """The values of the common options, and what follows from them. One for each run of the command."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings in force.
+
+        Raises:
+            SettingsError: one of them cannot be used.
+        """
+        from likeness.settings import Settings
+
+        environment = dict(os.environ)
+        if self.values.get("config"):
+            environment["LIKENESS_CONFIG"] = self.values["config"]
+        return Settings.load({name: self.values.get(name) for name in _SETTINGS}, environment)
+
+    @cached_property
+    def output(self) -> Output:
+        """Where results and remarks go."""
+        return Output(
+            as_json=bool(self.values.get("as_json")),
+            quiet=bool(self.values.get("quiet")),
+            progress=self.values.get("progress"),
+        )
+
+    def recognizer(self, *, many: bool = False) -> Recognizer:
+        """A recognizer; for `many` photos each is looked at on one core, several at a time."""
+        from likeness.recognizer import Recognizer
+
+        return Recognizer(self.settings, say=self.output.say, threads=1 if many else None)
+
+    def people(self, *, create: bool = False, many: bool = False, with_model: bool = True) -> People:
+        """The gallery, opened for the use cases; see `likeness.service.open_people`."""
+        from likeness.service import open_people
+
+        return open_people(
+            recognizer=self.recognizer(many=many),
+            create=create,
+            with_model=with_model,
+            actor=_actor(),
+            say=self.output.say,
+        )
+
+
+def _actor() -> str:
+    """Who asks, for the audit trail: the account of the operating system."""
+    import getpass
+
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError, ImportError):
+        return f"cli:uid-{os.getuid()}"
+
+
+def common_options(command: F) -> F:
+    """Give a command the options that all of them take."""
+    for option in reversed(_common()):
+        command = option(command)
+    return command
+
+
+def threshold_options(command: F) -> F:
+    """Give a command the options that move its threshold."""
+    for option in reversed(
+        (
+            _option("--fmr", type=float, metavar="RATE", help="Threshold at this false-match rate a comparison."),
+            _option("--fpir", type=float, metavar="RATE", help="Share of strangers that may be named wrongly."),
+            _option("--prior", type=float, metavar="P", help="Probability before looking; 0.5 unless set."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def progress_option(command: F) -> F:
+    """Give a command `--progress/--no-progress`."""
+    words = "Show progress on stderr; without either, where that is a terminal."
+    return _option("--progress/--no-progress", is_flag=True, help=words)(command)
+
+
+def _common() -> list[Callable[[F], F]]:
+    return [
+        _option("--gallery", metavar="PATH|URI", help="The gallery; a path opens the embedded one."),
+        _option("--model", "embedder", metavar="NAME|FOLDER", help="Model bundle that turns faces into embeddings."),
+        _option("--detector", metavar="NAME|FOLDER", help="Model bundle that finds faces."),
+        _option("--config", type=click.Path(dir_okay=False), help="Settings file."),
+        _option("--threads", type=int, metavar="N", help="Cores used at once; 0 takes all."),
+        _option("--json", "as_json", is_flag=True, flag_value=True, help="Print JSON, one line for each result."),
+        _option("--quiet", is_flag=True, flag_value=True, help="No remarks and no progress on stderr."),
+        _option("--debug", is_flag=True, flag_value=True, help="Show the traceback of an unexpected error."),
+    ]
+
+
+def _option(*names: str, **rest: Any) -> Callable[[F], F]:
+    """An option whose value, where given, goes into the run's flags and not to the command."""
+
+    def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if value is not None and param.name is not None:
+            ctx.ensure_object(Flags).values[param.name] = value
+
+    return click.option(*names, default=None, expose_value=False, callback=keep, **rest)

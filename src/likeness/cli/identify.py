@@ -1,0 +1,78 @@
+"""`likeness identify`: who is on photos, and how sure that is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from likeness.cli.flags import Flags, common_options, progress_option, threshold_options
+from likeness.cli.output import percent
+
+if TYPE_CHECKING:
+    from likeness.cli.output import Output
+    from likeness.service.people import Identified
+    from likeness.types import Answer
+
+PARTLY = 3
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.option("--embeddings", is_flag=True, help="With --json: the faces' embeddings too.")
+@threshold_options
+@progress_option
+@common_options
+@click.pass_obj
+def identify(flags: Flags, paths: tuple[str, ...], embeddings: bool) -> int:
+    """Say who is on photos, and how sure that is.
+
+    PATH is a photo or a folder of photos. Each face gets an answer: match, unsure or unknown, with the reason, the
+    probability that it is the person, and the share of strangers for whom somebody in the gallery scores as high.
+    """
+    from likeness.service import find_photos
+
+    photos = list(find_photos(paths))
+    failed = 0
+    with flags.people(many=len(photos) > 1) as people, flags.output.progress("identifying") as progress:
+        for done, found in enumerate(people.identify(photos), start=1):
+            failed += found.photo.error is not None
+            if flags.output.as_json:
+                flags.output.json(found.as_dict(embeddings=embeddings))
+            else:
+                _show(flags.output, found)
+            progress(done, len(photos))
+    return PARTLY if failed else 0
+
+
+def _show(output: Output, found: Identified) -> None:
+    if found.photo.error is not None:
+        output.warn(f"error: {found.photo.path}: {found.photo.error.message}")
+        return
+    count = len(found.answers)
+    output.text(f"{found.photo.path}: {'no face' if not count else 'a face' if count == 1 else f'{count} faces'}")
+    for answer in found.answers:
+        for line in answer_lines(answer):
+            output.text(f"  {line}")
+
+
+def answer_lines(answer: Answer) -> list[str]:
+    """An answer in words: the decision, its numbers, the reason, and who else it could be."""
+    best = answer.match
+    if best is None:
+        return [f"unknown: {answer.reason}"]
+    said = {
+        "match": best.name,
+        "unsure": f"unsure, perhaps {best.name}",
+        "unknown": f"unknown (nearest: {best.name})",
+    }[answer.decision]
+    lines = [
+        said,
+        f"  probability {percent(best.probability)}, false-positive rate {percent(best.fpir)}, "
+        f"similarity {best.similarity:.3f}",
+        f"  because {answer.reason}",
+    ]
+    others = [f"{match.name} {match.similarity:.3f}" for match in answer.runners_up[:2]]
+    if others:
+        lines.append(f"  next: {', '.join(others)}")
+    return lines

@@ -1,0 +1,59 @@
+"""Commands that are imported when used: the list of them, with their one-line help, costs no import."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import click
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "enroll": ("enroll", "Put the people of photos into the gallery."),
+    "identify": ("identify", "Say who is on photos, and how sure that is."),
+    "twins": ("twins", "Find the people who look most like a face."),
+    "verify": ("verify", "Say whether two photos show one person."),
+    "describe": ("describe", "Find the faces on photos: boxes, landmarks, quality, embeddings."),
+    "people": ("people", "List, show, rename, merge, forget and export people."),
+    "gallery": ("gallery", "Look after the gallery: info, check, snapshot, re-embed."),
+    "models": ("models", "List, show and verify models and their licences."),
+    "evaluate": ("evaluate", "Measure models on data sets."),
+    "settings": ("settings", "Show every setting, its value, and where that comes from."),
+    "audit": ("audit", "Show the gallery's audit trail."),
+    "doctor": ("doctor", "Check that everything needed is there and well."),
+}
+"""Command → (module under `likeness.cli` with a click command of the same name, help)."""
+
+
+class NobodyReads(Exception):
+    """Whoever read our output has stopped."""
+
+
+class LazyGroup(click.Group):
+    """The group of all commands; each one's module is imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands whose modules are installed, in the table's order."""
+        return [name for name, (module, _) in COMMANDS.items() if find_spec(f"likeness.cli.{module}") is not None]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = COMMANDS[cmd_name][0]
+        command: Any = getattr(import_module(f"likeness.cli.{module}"), cmd_name)
+        assert isinstance(command, click.Command)  # the table's promise
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader who left is told apart from click's own way of ending then."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise NobodyReads from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table alone."""
+        rows = [(name, COMMANDS[name][1]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)

@@ -1,0 +1,183 @@
+"""Results on stdout, remarks and progress on stderr; for people or, as JSON lines, for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LINE_EVERY_S = 2.0
+
+
+class Progress(Protocol):
+    """What is told how far the work is."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """`done` of `total` photos, faces or whatever is counted."""
+        ...
+
+
+class Output:
+    """Where one run of a command writes."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, progress: bool | None = None) -> None:
+        self.as_json, self.quiet, self._progress = as_json, quiet, progress
+
+    def json(self, value: object) -> None:
+        """One line of JSON on stdout, at once."""
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:  # a file's name in another encoding
+            text = json.dumps(value, allow_nan=False)
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def text(self, line: str = "") -> None:
+        """One line for people on stdout."""
+        sys.stdout.write(printable(line) + "\n")
+        sys.stdout.flush()
+
+    def say(self, remark: str) -> None:
+        """A remark on stderr, unless all is to be quiet."""
+        if not self.quiet:
+            sys.stderr.write(printable(remark) + "\n")
+            sys.stderr.flush()
+
+    def warn(self, warning: str) -> None:
+        """A line on stderr that quiet does not silence."""
+        sys.stderr.write(printable(warning) + "\n")
+        sys.stderr.flush()
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
+        """A table: ruled on a terminal, aligned columns elsewhere."""
+        cells = [["" if value is None else printable(str(value)) for value in row] for row in rows]
+        if sys.stdout.isatty():
+            self._ruled(columns, cells, title)
+            return
+        widths = [max(len(row[at]) for row in (list(columns), *cells)) for at in range(len(columns))]
+        if title:
+            self.text(title)
+        for row in (list(columns), *cells):
+            self.text("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+    def facts(self, rows: Sequence[tuple[str, object]], *, title: str = "") -> None:
+        """Names and values, one pair a line; in a panel on a terminal."""
+        width = max((len(name) for name, _ in rows), default=0)
+        lines = [f"{name.ljust(width)}  {printable(str(value))}" for name, value in rows]
+        if sys.stdout.isatty():
+            from rich.panel import Panel
+            from rich.text import Text
+
+            _console().print(Panel(Text("\n".join(lines)), title=Text(printable(title)), expand=False))
+            return
+        for line in ([title] if title else []) + lines:
+            self.text(line)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Progress]:
+        """Progress of work that is counted: a bar on a terminal, a line now and then with `--progress`."""
+        wanted = sys.stderr.isatty() if self._progress is None else self._progress
+        if self.quiet or not wanted:
+            yield _ignore
+        elif sys.stderr.isatty():
+            with _bar(what) as bar:
+                yield bar
+        else:
+            yield _Lines(what)
+
+    def _ruled(self, columns: Sequence[str], cells: Sequence[Sequence[str]], title: str) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=Text(printable(title)) if title else None, title_justify="left")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(cell) for cell in row))
+        _console().print(table)
+
+
+class _Lines:
+    """Progress as plain lines, for logs."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._start = what, time.monotonic()
+        self._last = self._start
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._last < LINE_EVERY_S and done < total:
+            return
+        self._last = now
+        rate = done / max(now - self._start, 1e-9)
+        left = (total - done) / rate if rate else 0
+        line = f"{self._what} {done}/{total} ({done / max(total, 1):.0%}), {rate:.1f} a second, {left:.0f} s left"
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Progress]:
+    from rich import progress as rich_progress
+    from rich.console import Console
+
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TextColumn("{task.fields[rate]}"),
+        rich_progress.TimeRemainingColumn(),
+    )
+    start = time.monotonic()
+    # Results are printed while the bar is shown: rich redirects both streams above the bar where they are a terminal,
+    # which would mix results into stderr. Only stderr is redirected.
+    with rich_progress.Progress(*columns, console=Console(stderr=True), redirect_stdout=False, transient=True) as bar:
+        task = bar.add_task(what, total=None, rate="")
+
+        def show(done: int, total: int) -> None:
+            rate = done / max(time.monotonic() - start, 1e-9)
+            bar.update(task, completed=done, total=total, rate=f"{rate:.1f}/s")
+
+        yield show
+
+
+def _ignore(done: int, total: int) -> None:
+    """Where nobody looks."""
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def printable(text: str) -> str:
+    """Text without control characters: names of files and people must not steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter == "\n" else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii") if not letter.isspace() else " "
+
+
+def percent(rate: float) -> str:
+    """A rate or probability for people: `99.8%`, `0.012%`; never a certainty that rounding made."""
+    if 0.9995 <= rate < 1:
+        return "over 99.9%"
+    if 0 < rate < 0.001:
+        return f"{rate * 100:.2g}%"
+    return f"{rate:.1%}"
+
+
+def plain(value: Any) -> str:
+    """A value of a setting or manifest for people."""
+    return "—" if value is None else str(value)

@@ -1,0 +1,120 @@
+"""`likeness twins`: the people who look most like a face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from likeness.cli.flags import Flags, common_options
+from likeness.cli.output import percent
+from likeness.errors import InputError
+
+if TYPE_CHECKING:
+    from likeness.cli.output import Output
+    from likeness.service import People
+    from likeness.types import Twin, TwinAnswer
+
+
+@click.command()
+@click.argument("path", metavar="PHOTO", type=click.Path())
+@click.option("-k", "--count", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many people.")
+@click.option("--exclude", multiple=True, metavar="NAME", help="Pass over this person; may be given several times.")
+@click.option(
+    "--pick",
+    type=click.Choice(["only", "largest", "central"]),
+    default="largest",
+    show_default=True,
+    help="Which of several faces is meant.",
+)
+@click.option("--save-pictures", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Save them.")
+@click.option(
+    "--sheet", metavar="OUT.png", type=click.Path(dir_okay=False, path_type=Path), help="Draw face and twins together."
+)
+@common_options
+@click.pass_obj
+def twins(
+    flags: Flags,
+    path: str,
+    count: int,
+    exclude: tuple[str, ...],
+    pick: Any,
+    save_pictures: Path | None,
+    sheet: Path | None,
+) -> None:
+    """Find the people who look most like a face: one line a person, not a photo.
+
+    "Rarer than" says how unusual so near a resemblance is here: the share of people in the gallery whose own nearest
+    double is less similar.
+    """
+    if sheet is not None and sheet.resolve() == Path(path).resolve():
+        raise InputError(f"the sheet {str(sheet)!r} would overwrite the photo", hint="name another file")
+    with flags.people() as people:
+        answer = people.twins(path, k=count, pick=pick, exclude=exclude)
+        saved = _save(people, answer, save_pictures) if save_pictures is not None else {}
+        if sheet is not None:
+            _sheet(people, answer, sheet)
+    if flags.output.as_json:
+        data = answer.as_dict()
+        for twin in data["twins"]:
+            twin |= {"picture": saved[twin["rank"]]} if saved else {}
+        flags.output.json({"path": path} | data | ({"sheet": str(sheet)} if sheet else {}))
+        return
+    _show(flags.output, answer)
+    for place in ([str(sheet)] if sheet else []) + ([str(save_pictures)] if save_pictures else []):
+        flags.output.say(f"pictures: {place}")
+
+
+def _show(output: Output, answer: TwinAnswer) -> None:
+    if not answer.twins:
+        output.text("the gallery has nobody to compare with")
+        return
+    rows = []
+    for twin in answer.twins:
+        match = twin.match
+        rows.append(
+            (
+                twin.rank,
+                match.name,
+                f"{match.similarity:.3f}",
+                percent(match.probability),
+                percent(match.fpir),
+                "—" if twin.rarer_than is None else percent(twin.rarer_than),
+            )
+        )
+    output.table(("", "person", "similarity", "same person", "false-positive rate", "rarer than"), rows)
+
+
+def _save(people: People, answer: TwinAnswer, folder: Path) -> dict[int, str]:
+    from likeness.service.portraits import save_bytes
+
+    saved = {}
+    for twin in answer.twins:
+        place = folder / f"{twin.rank:02d}-{twin.match.person_id}.jpg"
+        save_bytes(people.picture(twin.match.person_id, twin.match.face_id), place)
+        saved[twin.rank] = str(place)
+    return saved
+
+
+def _sheet(people: People, answer: TwinAnswer, target: Path) -> None:
+    from likeness.service.portraits import Tile, contact_sheet, save_png
+    from likeness.vision.decode import decode_photo
+
+    assert answer.face.crop is not None  # the recognizer cuts one for each face
+    tiles = []
+    for twin in answer.twins:
+        picture = decode_photo(people.picture(twin.match.person_id, twin.match.face_id)).pixels
+        tiles.append(Tile(picture, _lines(twin)))
+    save_png(contact_sheet(Tile(answer.face.crop, ("this face",)), tiles), target)
+
+
+def _lines(twin: Twin) -> tuple[str, ...]:
+    match = twin.match
+    rare = () if twin.rarer_than is None else (f"rarer than {percent(twin.rarer_than)}",)
+    return (
+        f"{twin.rank}. {match.name}",
+        f"similarity {match.similarity:.3f}",
+        f"same person {percent(match.probability)}",
+        *rare,
+    )

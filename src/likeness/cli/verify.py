@@ -1,0 +1,41 @@
+"""`likeness verify`: whether two photos show one person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from likeness.cli.flags import Flags, common_options, threshold_options
+from likeness.cli.output import percent
+
+WORDS = {"match": "the same person", "unsure": "unsure", "unknown": "not the same person, as far as can be told"}
+
+
+@click.command()
+@click.argument("first", metavar="PHOTO", type=click.Path())
+@click.argument("second", metavar="PHOTO", type=click.Path())
+@click.option(
+    "--pick",
+    type=click.Choice(["only", "largest", "central"]),
+    default="largest",
+    show_default=True,
+    help="Which of several faces is meant.",
+)
+@threshold_options
+@common_options
+@click.pass_obj
+def verify(flags: Flags, first: str, second: str, pick: Any) -> None:
+    """Say whether two photos show one person, and how sure that is. Nothing is stored."""
+    from likeness.service import verify as compare
+
+    result = compare(flags.recognizer(), first, second, pick=pick)
+    if flags.output.as_json:
+        flags.output.json({"paths": [first, second]} | result.as_dict())
+        return
+    flags.output.text(WORDS[result.decision])
+    flags.output.text(
+        f"  probability {percent(result.probability)}, false-match rate {percent(result.fmr)}, "
+        f"similarity {result.similarity:.3f}"
+    )
+    flags.output.text(f"  because {result.reason}")

@@ -1,0 +1,264 @@
+"""Photos into the gallery: look, choose the face, judge it, write in batches; resumable and idempotent.
+
+A photo is known by the sha256 of its bytes. One that is enrolled already is skipped without being decoded; so is one
+that was refused before under the same models and settings (the gallery keeps a note), unless asked to look again. A
+killed run loses at most the batch that was not yet acknowledged, and the next run takes it up.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Literal
+
+import simplejpeg
+
+from likeness.errors import Conflict, InputError, LikenessError, PersonNotFound
+from likeness.gallery.base import Gallery, NewFace, PhotoNote
+from likeness.recognizer import Recognizer
+from likeness.service.choosing import DOMINANT, Pick, choose, expect_quality
+from likeness.service.looking import digest
+from likeness.service.photos import FoundPhoto
+from likeness.types import Consent, Pixels
+from likeness.vision.files import read_photo_bytes
+
+BATCH = 64
+"""Photos in one transaction."""
+FLUSH_S = 5.0
+"""A batch is written after this many seconds even if it is not full."""
+CROP_QUALITY = 92
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolOptions:
+    """How to enrol.
+
+    Attributes:
+        pick: which of several faces is meant (`likeness.service.choosing`).
+        gate: whether faces below the quality gate are refused.
+        again: look at photos again that were refused or enrolled before.
+        consent, retain_until: stated for every person enrolled.
+        source: what to store as the photo's origin in place of its path.
+    """
+
+    pick: Pick = "only"
+    gate: bool = True
+    again: bool = False
+    consent: Consent | None = None
+    retain_until: date | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one photo.
+
+    Attributes:
+        status: `added`, `duplicate` (enrolled before), or `refused` (see `error`).
+        note: what else there is to say, such as which of several faces was taken.
+        earlier: known from an earlier run; the photo was not looked at again.
+    """
+
+    path: str
+    name: str | None
+    status: Literal["added", "duplicate", "refused"]
+    person_id: str | None = None
+    face_id: int | None = None
+    quality: float | None = None
+    note: str = ""
+    error: dict[str, str] | None = None
+    earlier: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        data: dict[str, Any] = {
+            "path": self.path,
+            "name": self.name,
+            "status": self.status,
+            "person_id": self.person_id,
+            "face_id": self.face_id,
+            "quality": None if self.quality is None else round(self.quality, 4),
+            "earlier": self.earlier,
+        }
+        if self.note:
+            data["note"] = self.note
+        if self.error is not None:
+            data["error"] = self.error
+        return data
+
+
+class FaceOfAnother(Conflict):
+    """The very same face of the same photo is enrolled under another person."""
+
+    code = "face_of_another"
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A photo that was looked at: its outcome so far, its digest, the face to add, the note to keep."""
+
+    outcome: Outcome
+    sha256: str | None = None
+    face: NewFace | None = None
+    refusal: LikenessError | None = None
+
+
+class Enrolment:
+    """One run over many photos."""
+
+    def __init__(self, recognizer: Recognizer, gallery: Gallery, actor: str, options: EnrolOptions) -> None:
+        self._recognizer, self._gallery, self._actor, self._options = recognizer, gallery, actor, options
+        self._tag = settings_tag(recognizer, options)
+        self._claimed: dict[tuple[str, int], str] = {}
+
+    def run(self, photos: Iterable[FoundPhoto], stop: Callable[[], bool]) -> Iterator[Outcome]:
+        """Outcomes in order, each after it is durable; ends early, with the batch written, once `stop` says so."""
+        looks: list[_Look] = []
+        since = time.monotonic()
+        for look in self._recognizer.map(self._look, photos):
+            looks.append(look)
+            stopping = stop()
+            if stopping or len(looks) >= BATCH or time.monotonic() - since >= FLUSH_S:
+                yield from self._write(looks)
+                looks, since = [], time.monotonic()
+            if stopping:
+                return
+        yield from self._write(looks)
+
+    def _look(self, photo: FoundPhoto) -> _Look:
+        """Everything that can be done about one photo without writing; runs on several threads."""
+        sha256: str | None = None
+        try:
+            if photo.error is not None:
+                raise photo.error
+            data = read_photo_bytes(photo.path, max_bytes=self._recognizer.settings.max_photo_bytes)
+            sha256 = digest(data)
+            name = photo.name or ""
+            if not self._options.again and (known := self._known(photo, name, sha256)) is not None:
+                return known
+            return self._prepare(photo, name, data)
+        except (InputError, FaceOfAnother) as error:
+            outcome = Outcome(photo.path, photo.name, "refused", error=error.as_dict())
+            return _Look(outcome, sha256, refusal=error)
+
+    def _known(self, photo: FoundPhoto, name: str, sha256: str) -> _Look | None:
+        """What an earlier run found out about the photo."""
+        stored = list(self._gallery.faces(photo_sha256=sha256))
+        if stored:
+            person_id = self._person_id(name)
+            for face in stored:
+                if face.person_id == person_id:
+                    return _Look(
+                        Outcome(photo.path, name, "duplicate", person_id, face.id, quality=face.quality, earlier=True)
+                    )
+        note = self._gallery.noted_photos(name, [sha256], settings_tag=self._tag).get(sha256)
+        if note is None:
+            return None
+        error = {"code": note.outcome, "message": note.detail}
+        return _Look(Outcome(photo.path, name, "refused", error=error, earlier=True))
+
+    def _person_id(self, name: str) -> str | None:
+        try:
+            return self._gallery.person(name).id
+        except PersonNotFound:
+            return None
+
+    def _prepare(self, photo: FoundPhoto, name: str, data: bytes) -> _Look:
+        decoded = self._recognizer.photo(data)
+        faces = self._recognizer.faces(decoded, embed=False)
+        index, note = choose(faces, self._options.pick, decoded.size_px)
+        face = faces[index]
+        if self._options.gate:
+            expect_quality(face.quality)
+        self._expect_nobody_elses(name, decoded.sha256, index)
+        assert face.crop is not None  # the recognizer always cuts them
+        new = NewFace(
+            name=name,
+            embedding=self._recognizer.embedder.embed(face.crop[None])[0],
+            crop_jpeg=encode_crop(face.crop),
+            photo_sha256=decoded.sha256,
+            face_index=index,
+            source=photo.path if self._options.source is None else self._options.source,
+            quality=face.quality.score,
+            box_xyxy_px=face.box_xyxy_px,
+            landmarks_px=tuple(float(value) for value in face.landmarks_px.ravel()),
+            consent=self._options.consent,
+            retain_until=self._options.retain_until,
+        )
+        outcome = Outcome(photo.path, name, "added", quality=face.quality.score, note=note)
+        return _Look(outcome, decoded.sha256, new)
+
+    def _expect_nobody_elses(self, name: str, sha256: str, index: int) -> None:
+        held = [face.person_id for face in self._gallery.faces(photo_sha256=sha256) if face.face_index == index]
+        if held and self._person_id(name) not in held:
+            raise FaceOfAnother(
+                f"this very face is enrolled as another person already ({held[0]})",
+                hint="one of the names is wrong: merge the two, or forget one of them",
+            )
+
+    def _write(self, looks: Sequence[_Look]) -> list[Outcome]:
+        """Write a batch: faces in one transaction, notes on refusals, one line of the audit trail."""
+        looks = [self._claim(look) for look in looks]
+        added = iter(self._gallery.add([look.face for look in looks if look.face is not None]))
+        outcomes: list[Outcome] = []
+        grown: dict[str, list[int]] = {}
+        for look in looks:
+            if look.face is None:
+                outcomes.append(look.outcome)
+                continue
+            result = next(added)
+            if result.status == "added":
+                grown.setdefault(result.person_id, []).append(result.face_id)
+            outcomes.append(
+                replace(look.outcome, status=result.status, person_id=result.person_id, face_id=result.face_id)
+            )
+        self._note_refusals(looks)
+        if grown:
+            self._gallery.record("enroll", actor=self._actor, faces=grown)
+        return outcomes
+
+    def _claim(self, look: _Look) -> _Look:
+        """Refuse a face that this run enrols as somebody else too."""
+        if look.face is None:
+            return look
+        place = (look.face.photo_sha256, look.face.face_index)
+        holder = self._claimed.setdefault(place, look.face.name.casefold())
+        if holder == look.face.name.casefold():
+            return look
+        error = FaceOfAnother(
+            "this very face is enrolled as another person already",
+            hint="the same photo stands under two names, one of which is wrong",
+        )
+        return _Look(Outcome(look.outcome.path, look.outcome.name, "refused", error=error.as_dict()))
+
+    def _note_refusals(self, looks: Sequence[_Look]) -> None:
+        by_name: dict[str, list[PhotoNote]] = {}
+        for look in looks:
+            refused = look.refusal
+            # Whose face it is already depends on the gallery, not on the photo: that is asked anew each time.
+            if look.sha256 is None or refused is None or isinstance(refused, FaceOfAnother):
+                continue
+            note = PhotoNote(look.sha256, refused.code, refused.message)
+            by_name.setdefault(look.outcome.name or "", []).append(note)
+        for name, notes in by_name.items():
+            self._gallery.note_photos(name, notes, settings_tag=self._tag)
+
+
+def settings_tag(recognizer: Recognizer, options: EnrolOptions) -> str:
+    """What a refusal depends on besides the photo: the models, and the settings that choose and judge faces."""
+    depends = {
+        "looking": recognizer.fingerprint,
+        "pick": [options.pick, DOMINANT],
+        "gate": repr(recognizer.gate) if options.gate else None,
+        "pixels": recognizer.settings.max_photo_pixels,
+    }
+    return json.dumps(depends, sort_keys=True)
+
+
+def encode_crop(crop: Pixels) -> bytes:
+    """A crop as JPEG, without colour subsampling: it is what re-embedding reads."""
+    data: bytes = simplejpeg.encode_jpeg(crop, quality=CROP_QUALITY, colorspace="RGB", colorsubsampling="444")
+    return data

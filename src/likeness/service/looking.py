@@ -1,0 +1,86 @@
+"""Looking at photos without a gallery: describe what is on them, compare two."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from likeness.decision import decide_pair
+from likeness.errors import InputError, LikenessError
+from likeness.recognizer import Recognizer, Source
+from likeness.service.choosing import Pick, choose
+from likeness.service.photos import FoundPhoto
+from likeness.types import Comparison, Face
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Described:
+    """The faces of one photo, largest first, or the error that kept it from being looked at."""
+
+    path: str
+    faces: tuple[Face, ...] = ()
+    size_px: tuple[int, int] | None = None
+    error: LikenessError | None = None
+
+    def as_dict(self, *, embeddings: bool = False) -> dict[str, Any]:
+        """Plain data for JSON."""
+        data: dict[str, Any] = {"path": self.path, "faces": [face.as_dict(embedding=embeddings) for face in self.faces]}
+        if self.size_px is not None:
+            data["size"] = list(self.size_px)
+        if self.error is not None:
+            data["error"] = self.error.as_dict()
+        return data
+
+
+def describe(recognizer: Recognizer, photos: Iterable[FoundPhoto], *, embed: bool = True) -> Iterator[Described]:
+    """The faces of each photo, in order; several photos at a time. A photo that fails comes with its error."""
+
+    def work(photo: FoundPhoto) -> Described:
+        return describe_one(recognizer, photo, embed=embed)
+
+    return recognizer.map(work, photos)
+
+
+def describe_one(recognizer: Recognizer, photo: FoundPhoto, *, embed: bool = True) -> Described:
+    """The faces of one photo, or its error."""
+    if photo.error is not None:
+        return Described(photo.path, error=photo.error)
+    try:
+        decoded = recognizer.photo(photo.path)
+        return Described(photo.path, tuple(recognizer.faces(decoded, embed=embed)), decoded.size_px)
+    except InputError as error:
+        return Described(photo.path, error=error)
+
+
+def verify(recognizer: Recognizer, first: Source, second: Source, *, pick: Pick = "largest") -> Comparison:
+    """Whether two photos show one person; of several faces the one that `pick` says.
+
+    Raises:
+        PhotoError: a photo cannot be decoded.
+        NoFace, SeveralFaces: a photo does not give one face.
+    """
+    return decide_pair(
+        chosen_face(recognizer, first, pick),
+        chosen_face(recognizer, second, pick),
+        recognizer.calibration,
+        recognizer.settings,
+    )
+
+
+def chosen_face(recognizer: Recognizer, source: Source, pick: Pick) -> Face:
+    """The face meant in a photo, with its embedding.
+
+    Raises:
+        PhotoError: the photo cannot be decoded.
+        NoFace, SeveralFaces: it does not give one face.
+    """
+    photo = recognizer.photo(source)
+    faces = recognizer.faces(photo)
+    return faces[choose(faces, pick, photo.size_px)[0]]
+
+
+def digest(data: bytes) -> str:
+    """Hex sha256 of a file's bytes, as in `likeness.types.Photo`."""
+    return hashlib.sha256(data).hexdigest()

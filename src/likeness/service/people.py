@@ -1,0 +1,301 @@
+"""The use cases of a gallery behind one face: who is there, who is this, who looks alike, and who must go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from likeness.errors import InputError, StorageError
+from likeness.gallery import Gallery, open_gallery
+from likeness.gallery.base import Finding, ignore_progress
+from likeness.recognizer import Recognizer, Source
+from likeness.service.choosing import Pick
+from likeness.service.enrolment import Enrolment, EnrolOptions, Outcome
+from likeness.service.exporting import export_person
+from likeness.service.looking import Described, chosen_face, describe
+from likeness.service.photos import FoundPhoto
+from likeness.service.reembedding import crop_embedder
+from likeness.service.twins import Rarity, everybody, find_twins
+from likeness.settings import Settings
+from likeness.types import Answer, Face, Person, TwinAnswer
+
+IDENTIFY_BATCH = 64
+"""Photos identified per line of the audit trail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A proof of erasure: who (by id), how many faces, how many snapshots they were erased from too."""
+
+    person_id: str
+    faces: int
+    snapshots: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"person_id": self.person_id, "faces_erased": self.faces, "snapshots_purged": self.snapshots}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identified:
+    """Who the faces of one photo are."""
+
+    photo: Described
+    answers: tuple[Answer, ...] = ()
+
+    def as_dict(self, *, embeddings: bool = False) -> dict[str, Any]:
+        """Plain data for JSON."""
+        data: dict[str, Any] = {
+            "path": self.photo.path,
+            "answers": [answer.as_dict(embedding=embeddings) for answer in self.answers],
+        }
+        if self.photo.error is not None:
+            data["error"] = self.photo.error.as_dict()
+        return data
+
+
+def open_people(
+    settings: Settings | None = None,
+    *,
+    recognizer: Recognizer | None = None,
+    create: bool = False,
+    with_model: bool = True,
+    actor: str = "library",
+    say: Callable[[str], None] = lambda text: None,
+) -> People:
+    """Open the gallery of the settings for the use cases.
+
+    Without `with_model` no network is loaded and a gallery of any embedding space opens: for managing people.
+
+    Raises:
+        GalleryMissing: it does not exist, and `create` is false.
+        SpaceMismatch: it holds vectors of another model; the hint names the command that re-embeds it.
+    """
+    recognizer = recognizer or Recognizer(settings, say=say)
+    uri = recognizer.settings.gallery
+    if with_model:
+        gallery = open_gallery(uri, space=recognizer.space, dimension=recognizer.dimension, create=create)
+    else:
+        gallery = open_gallery(uri, create=False)
+    return People(gallery, recognizer, actor=actor, say=say)
+
+
+class People(AbstractContextManager["People"]):
+    """A gallery, a recognizer, and the one who asks (`actor`, as written into the audit trail)."""
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        recognizer: Recognizer,
+        *,
+        actor: str = "library",
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.gallery, self.recognizer, self.actor = gallery, recognizer, actor
+        self._rarity = Rarity(gallery)
+        self._readonly = bool(gallery.info().details.get("readonly", False))
+        if self._readonly:
+            say("The gallery is read-only: what is asked of it is not written into its audit trail.")
+
+    def enroll(
+        self,
+        photos: Iterable[FoundPhoto],
+        options: EnrolOptions | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Outcome]:
+        """Enrol photos (with names); outcomes in order, each once it is durable. `stop` ends it after a batch.
+
+        Raises:
+            StorageError: a batch could not be written; those before it are safe.
+        """
+        return Enrolment(self.recognizer, self.gallery, self.actor, options or EnrolOptions()).run(photos, stop)
+
+    def identify(self, photos: Iterable[FoundPhoto]) -> Iterator[Identified]:
+        """Who the faces of each photo are, in order; a photo that fails comes with its error."""
+        asked = faces = 0
+        matched: set[str] = set()
+        # Read once, in case the model carries no calibration: better before the first photo than after it.
+        _ = self.recognizer.calibration
+        try:
+            for photo in describe(self.recognizer, photos):
+                answers = tuple(self.recognizer.name(photo.faces, self.gallery))
+                asked, faces = asked + 1, faces + len(answers)
+                matched |= {a.match.person_id for a in answers if a.match and a.decision == "match"}
+                if asked >= IDENTIFY_BATCH:
+                    self._record("identify", photos=asked, faces=faces, matched=sorted(matched))
+                    asked, faces, matched = 0, 0, set()
+                yield Identified(photo, answers)
+        finally:
+            if asked:
+                self._record("identify", photos=asked, faces=faces, matched=sorted(matched))
+
+    def twins(
+        self, source: Source | Face, *, k: int = 5, pick: Pick = "largest", exclude: Sequence[str] = ()
+    ) -> TwinAnswer:
+        """The `k` people most like the face of a photo; `exclude` names people (or ids) that are passed over.
+
+        Raises:
+            PhotoError: the photo cannot be decoded.
+            NoFace, SeveralFaces: it does not give one face.
+            PersonNotFound: nobody is called as `exclude` says.
+        """
+        if k < 1:
+            raise InputError(f"expected at least 1 twin to look for, got {k}")
+        without = [self.gallery.person(name).id for name in exclude]
+        face = source if isinstance(source, Face) else chosen_face(self.recognizer, source, pick)
+        answer = find_twins(
+            face,
+            self.gallery,
+            self.recognizer.calibration,
+            self.recognizer.settings,
+            self._rarity,
+            k=k,
+            exclude=without,
+        )
+        self._record("twins", found=[twin.match.person_id for twin in answer.twins])
+        return answer
+
+    def picture(self, person_id: str, face_id: int) -> bytes:
+        """An enrolled picture (aligned crop, JPEG).
+
+        Raises:
+            PersonNotFound: nobody has that id.
+            InputError: the person has no such picture.
+        """
+        for face in self.gallery.faces(person_id):
+            if face.id == face_id:
+                return face.crop_jpeg
+        raise InputError(f"{person_id} has no picture {face_id}")
+
+    def find(self, query: str = "") -> Iterator[Person]:
+        """All people whose name contains `query`, by name."""
+        return everybody(self.gallery, query)
+
+    def show(self, name_or_id: str) -> dict[str, Any]:
+        """A person with the facts of their pictures, as plain data.
+
+        Raises:
+            PersonNotFound: nobody has that id or name.
+        """
+        person = self.gallery.person(name_or_id)
+        pictures = [
+            {
+                "id": face.id,
+                "source": face.source,
+                "quality": round(face.quality, 4),
+                "photo_sha256": face.photo_sha256,
+                "created_at": face.created_at.isoformat(),
+            }
+            for face in self.gallery.faces(person.id)
+        ]
+        self._record("show", person.id)
+        return person.as_dict() | {"pictures": pictures}
+
+    def rename(self, name_or_id: str, new_name: str) -> Person:
+        """Give a person another name.
+
+        Raises:
+            PersonNotFound: nobody has that id or name.
+            PersonExists: another person has the new name.
+        """
+        person = self.gallery.update(self.gallery.person(name_or_id).id, name=new_name)
+        self._record("rename", person.id)
+        return person
+
+    def merge(self, source: str, into: str) -> Person:
+        """Give all faces of `source` to `into`, whose name stays.
+
+        Raises:
+            PersonNotFound: nobody has one of the ids or names.
+            InputError: both are the same person.
+        """
+        first, second = self.gallery.person(source), self.gallery.person(into)
+        if first.id == second.id:
+            raise InputError(f"{source!r} and {into!r} are the same person")
+        person = self.gallery.merge(first.id, second.id)
+        self._record("merge", person.id, merged=first.id)
+        return person
+
+    def forget(self, name_or_id: str) -> Forgotten:
+        """Erase a person from record, index and snapshots, and make sure of it.
+
+        Raises:
+            PersonNotFound: nobody has that id or name.
+            StorageError: something of theirs is left; the message says where.
+        """
+        person = self.gallery.person(name_or_id)
+        info = self.gallery.info()
+        vectors = [face.embedding for face in self.gallery.faces(person.id)]
+        erased = self.gallery.remove(person.id)
+        for start in range(0, len(vectors), 256):
+            found = self.gallery.search(np.stack(vectors[start : start + 256]), 1)
+            if any(hit.person_id == person.id for hits in found for hit in hits):
+                raise StorageError(f"{person.id} was erased but is still found", hint="run `likeness gallery check`")
+        self._record("forget", person.id, faces=erased)
+        return Forgotten(person.id, erased, int(info.details.get("snapshots", 0)))
+
+    def expired(self, today: date) -> Iterator[Person]:
+        """People whose retention date has passed."""
+        return (person for person in self.find() if person.retain_until is not None and person.retain_until < today)
+
+    def export(self, name_or_id: str, target: Path) -> Path:
+        """All that is held about a person, as a new folder or, where `target` ends in `.zip`, an archive.
+
+        Raises:
+            PersonNotFound: nobody has that id or name.
+            StorageError: there is something at the target, or it cannot be written.
+        """
+        person = self.gallery.person(name_or_id)
+        self._record("export", person.id)
+        return export_person(self.gallery, person, target)
+
+    def reembed(self, *, progress: Callable[[int, int], None] = ignore_progress) -> int:
+        """Replace every vector by the present model's, from the crops that are stored. Returns how many.
+
+        Raises:
+            ModelNotFound: it is not known how the stored crops were aligned.
+        """
+        embed = crop_embedder(self.recognizer, self.gallery.info().space)
+        count = self.gallery.reembed(self.recognizer.space, self.recognizer.dimension, embed, progress=progress)
+        self._record("reembed", faces=count, space=self.recognizer.space)
+        return count
+
+    def snapshot(self, target: Path | None = None) -> Path:
+        """A whole copy of the gallery; erasing a person reaches it too."""
+        path = self.gallery.snapshot(target)
+        self._record("snapshot")
+        return path
+
+    def build_index(self, *, progress: Callable[[int, int], None] = ignore_progress) -> str:
+        """Build or catch up the approximate index; returns what searches use then."""
+        used = self.gallery.build_index(progress=progress)
+        self._record("build-index", index=used)
+        return used
+
+    def check(self) -> list[Finding]:
+        """Whether record, index and audit trail are whole."""
+        return self.gallery.check()
+
+    def close(self) -> None:
+        """Close the gallery."""
+        self.gallery.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _record(self, action: str, person_id: str | None = None, **details: object) -> None:
+        if not self._readonly:
+            self.gallery.record(action, actor=self.actor, person_id=person_id, **details)

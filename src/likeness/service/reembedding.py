@@ -1,0 +1,41 @@
+"""Embedding what a gallery stores anew: crops that were aligned for one model, as another model wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from likeness.recognizer import Recognizer
+from likeness.service.models import alignment_of_space
+from likeness.types import Pixels, Vector
+from likeness.vision.align import align
+from likeness.vision.decode import decode_photo
+
+
+def crop_embedder(recognizer: Recognizer, space: str) -> Callable[[list[bytes]], Vector]:
+    """What turns stored crops (JPEG) of a gallery with embeddings of `space` into vectors of the present model.
+
+    A crop was cut so that its landmarks lie on the old model's template; moving that template onto the new one moves
+    them where the new model wants them. Where both models agree the crops are taken as they are.
+
+    Raises:
+        ModelNotFound: no bundle of that space is known, so it is not known how the crops were aligned.
+    """
+    old_template, old_side_px = alignment_of_space(recognizer.settings.library(), space)
+    embedder = recognizer.embedder
+    new_template, _ = alignment_of_space(recognizer.settings.library(), embedder.space)
+    as_is = old_side_px == embedder.side_px and np.allclose(old_template, new_template)
+
+    def fitted(data: bytes) -> Pixels:
+        pixels = decode_photo(data).pixels
+        if as_is and pixels.shape[0] == embedder.side_px:
+            return pixels
+        # A crop of another size than the old model's was enrolled by hand: its landmarks scale with it.
+        landmarks = old_template * (pixels.shape[0] / old_side_px)
+        return align(pixels, landmarks.astype(np.float32), new_template, embedder.side_px)
+
+    def embed(crops: list[bytes]) -> Vector:
+        return embedder.embed(np.stack(list(recognizer.map(fitted, crops))))
+
+    return embed
