@@ -48,10 +48,9 @@ def run(arguments: Sequence[str]) -> int:
     except LikenessError as error:
         return _report(flags, error.as_dict(), error.exit_code)
     except click.UsageError as error:
-        if not flags.values.get("as_json"):
-            error.show()
-            return error.exit_code
-        return _report(flags, {"code": "usage", "message": error.format_message()}, error.exit_code)
+        path = error.ctx.command_path if error.ctx is not None else "likeness"
+        facts = {"code": "usage", "message": error.format_message(), "hint": f"see `{path} --help`"}
+        return _report(flags, facts, error.exit_code)
     except click.ClickException as error:
         return _report(flags, {"code": "usage", "message": error.format_message()}, 2)
     except (click.Abort, KeyboardInterrupt):

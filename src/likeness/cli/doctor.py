@@ -1,0 +1,20 @@
+"""`likeness doctor`: whether everything needed is there and well."""
+
+from __future__ import annotations
+
+import click
+
+from likeness.cli.flags import Flags, common_options
+
+
+@click.command()
+@common_options
+@click.pass_obj
+def doctor(flags: Flags) -> int:
+    """Check that everything needed is there and well. Exit code 0 if so, else 1."""
+    from likeness.cli.gallery import show_findings
+    from likeness.service.health import examine
+
+    findings = list(examine(flags.settings, flags.output.say))
+    show_findings(flags.output, findings)
+    return 0 if all(finding.ok for finding in findings) else 1

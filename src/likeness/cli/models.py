@@ -1,0 +1,98 @@
+"""`likeness models`: which models there are, under which licences, and whether they are whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from likeness.cli.flags import Flags, common_options
+from likeness.cli.output import plain
+
+if TYPE_CHECKING:
+    from likeness.service.models import ModelFacts
+
+DAMAGED = 6
+
+
+@click.group()
+@common_options
+def models() -> None:
+    """List, show and verify models and their licences."""
+
+
+@models.command("list")
+@common_options
+@click.pass_obj
+def list_models(flags: Flags) -> None:
+    """List all models that are here or can be made."""
+    from likeness.service.models import all_models
+
+    found = list(all_models(flags.settings.library()))
+    if flags.output.as_json:
+        for facts in found:
+            flags.output.json(facts.as_dict())
+        return
+    in_use = {flags.settings.detector, flags.settings.embedder}
+    rows = [_row(facts, in_use) for facts in found]
+    flags.output.table(("", "name", "role", "state", "code", "weights", "training data"), rows)
+
+
+@models.command()
+@click.argument("name")
+@common_options
+@click.pass_obj
+def show(flags: Flags, name: str) -> None:
+    """Show a model's manifest: inputs, licences, origin, measured figures."""
+    from likeness.service.models import model_facts
+
+    facts = model_facts(flags.settings.library(), name)
+    if flags.output.as_json:
+        flags.output.json(facts.as_dict())
+        return
+    rows: list[tuple[str, object]] = [("state", facts.state), ("folder", plain(facts.folder))]
+    manifest = facts.manifest
+    if manifest is not None:
+        rows += [("summary", manifest.summary), ("role", manifest.role), ("engine", manifest.engine)]
+        if manifest.embedding is not None:
+            rows.append(("embedding", f"{manifest.embedding.dimension} numbers in space {manifest.embedding.space}"))
+        licence = manifest.licence
+        commercial = {True: "yes", False: "no", None: "not documented"}[licence.commercial]
+        rows += [("licence of the code", licence.code), ("licence of the weights", licence.weights)]
+        rows += [("training data", licence.data), ("commercial use", commercial)]
+        rows += [
+            (f"origin: {key}", plain(manifest.origin[key]))
+            for key in ("package", "version", "authors")
+            if key in manifest.origin
+        ]
+        rows += [(metric.name, f"{metric.value} on {metric.data}") for metric in manifest.metrics]
+    if facts.error is not None:
+        rows.append(("error", facts.error.message))
+    flags.output.facts(rows, title=name)
+
+
+@models.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@common_options
+@click.pass_obj
+def verify(flags: Flags, names: tuple[str, ...]) -> int:
+    """Compare every file of the models (all, or those named) with its manifest."""
+    from likeness.service.models import model_facts
+
+    library = flags.settings.library()
+    found = [model_facts(library, name, verify=True) for name in names or sorted(library.names())]
+    for facts in found:
+        if flags.output.as_json:
+            error = {"error": facts.error.as_dict()} if facts.error else {}
+            flags.output.json({"name": facts.name, "state": facts.state} | error)
+        else:
+            flags.output.text(f"{facts.name}: {facts.state}" + (f": {facts.error.message}" if facts.error else ""))
+    return DAMAGED if any(facts.state == "damaged" for facts in found) else 0
+
+
+def _row(facts: ModelFacts, in_use: set[str]) -> tuple[object, ...]:
+    used = "*" if facts.name in in_use else ""
+    if facts.manifest is None:
+        return (used, facts.name, "", facts.state, "", "", "")
+    licence = facts.manifest.licence
+    return (used, facts.name, facts.manifest.role, facts.state, licence.code, licence.weights, licence.data)

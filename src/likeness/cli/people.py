@@ -1,0 +1,142 @@
+"""`likeness people`: who is in the gallery, and who must go."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from likeness.cli.flags import Flags, common_options
+
+
+@click.group()
+@common_options
+def people() -> None:
+    """List, show, rename, merge, forget and export people. PERSON is a name or an id."""
+
+
+@people.command("list")
+@click.argument("query", default="")
+@common_options
+@click.pass_obj
+def list_people(flags: Flags, query: str) -> None:
+    """List people, all or those whose name contains QUERY."""
+    with flags.people(with_model=False) as opened:
+        found = opened.find(query)
+        if flags.output.as_json:
+            for person in found:
+                flags.output.json(person.as_dict())
+            return
+        rows = [(person.name, person.faces, person.id, person.retain_until) for person in found]
+    flags.output.table(("name", "faces", "id", "keep until"), rows)
+    flags.output.say(f"{len(rows)} people")
+
+
+@people.command()
+@click.argument("person")
+@common_options
+@click.pass_obj
+def show(flags: Flags, person: str) -> None:
+    """Show what is held about a person."""
+    with flags.people(with_model=False) as opened:
+        data = opened.show(person)
+    if flags.output.as_json:
+        flags.output.json(data)
+        return
+    consent = data["consent"] or {}
+    facts = [
+        ("id", data["id"]),
+        ("in the gallery since", data["created_at"]),
+        ("consent", consent.get("basis", "not recorded")),
+        ("keep until", data["retain_until"] or "without end"),
+        *((str(name), value) for name, value in data["profile"].items()),
+    ]
+    flags.output.facts(facts, title=data["name"])
+    rows = [
+        (face["id"], f"{face['quality']:.2f}", face["created_at"][:10], face["source"]) for face in data["pictures"]
+    ]
+    flags.output.table(("picture", "quality", "added", "from"), rows)
+
+
+@people.command()
+@click.argument("person")
+@click.argument("new_name")
+@common_options
+@click.pass_obj
+def rename(flags: Flags, person: str, new_name: str) -> None:
+    """Give a person another name."""
+    with flags.people(with_model=False) as opened:
+        renamed = opened.rename(person, new_name)
+    if flags.output.as_json:
+        flags.output.json(renamed.as_dict())
+    else:
+        flags.output.text(f"{renamed.id} is called {renamed.name} now")
+
+
+@people.command()
+@click.argument("person")
+@click.argument("into")
+@common_options
+@click.pass_obj
+def merge(flags: Flags, person: str, into: str) -> None:
+    """Give all faces of PERSON to INTO, whose name stays."""
+    with flags.people(with_model=False) as opened:
+        merged = opened.merge(person, into)
+    if flags.output.as_json:
+        flags.output.json(merged.as_dict())
+    else:
+        flags.output.text(f"{merged.name} ({merged.id}) has {merged.faces} faces now")
+
+
+@people.command()
+@click.argument("persons", metavar="PERSON...", nargs=-1)
+@click.option("--expired", is_flag=True, help="Everybody whose retention date has passed.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@common_options
+@click.pass_obj
+def forget(flags: Flags, persons: tuple[str, ...], expired: bool, yes: bool) -> None:
+    """Erase people for good: from the record, the index and the snapshots."""
+    if bool(persons) == expired:
+        raise click.UsageError("name the people to forget, or say --expired")
+    with flags.people(with_model=False) as opened:
+        today = datetime.now().astimezone().date()
+        chosen = list(opened.expired(today)) if expired else [opened.gallery.person(person) for person in persons]
+        if not yes:
+            _confirm([person.name for person in chosen], sum(person.faces for person in chosen))
+        for person in chosen:
+            done = opened.forget(person.id)
+            if flags.output.as_json:
+                flags.output.json(done.as_dict())
+            else:
+                flags.output.text(
+                    f"forgotten: {person.name} ({done.person_id}); {done.faces} faces erased, "
+                    f"{done.snapshots} snapshots purged; searches find nothing of them any more"
+                )
+    if not chosen:
+        flags.output.say("nobody's retention date has passed")
+
+
+def _confirm(names: list[str], faces: int) -> None:
+    if not names:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("erasing people cannot be undone: say --yes where nobody can be asked")
+    whom = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    click.confirm(f"Erase {whom} with {faces} faces, for good?", abort=True, err=True)
+
+
+@people.command()
+@click.argument("person")
+@click.argument("target", type=click.Path(path_type=Path))
+@common_options
+@click.pass_obj
+def export(flags: Flags, person: str, target: Path) -> None:
+    """Write all that is held about a person to TARGET: a new folder, or an archive if it ends in .zip."""
+    with flags.people(with_model=False) as opened:
+        written = opened.export(person, target)
+    if flags.output.as_json:
+        flags.output.json({"exported": str(written)})
+    else:
+        flags.output.text(f"written to {written}")
