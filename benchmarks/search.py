@@ -263,12 +263,17 @@ def write(path: Path, results: list[dict[str, Any]], sizes: list[int]) -> None:
     """Replace the results of these sizes in a file."""
     old = json.loads(path.read_text())["results"] if path.exists() else []
     kept = [one for one in old if one["faces"] not in sizes]
+    merged = sorted(kept + results, key=lambda one: one["faces"])
+    measured = {
+        size: {one["engine"] for one in merged if one["faces"] == size} for size in {one["faces"] for one in merged}
+    }
     data = {
         "about": " ".join((__doc__ or "").split("\n\n")[0].split()),
         "data": {"dimension": DIMENSION, "photos_per_identity": PHOTOS, "same_identity_cosine": SAME_COSINE},
         "machine": machine(),
         "versions": versions(),
-        "results": sorted(kept + results, key=lambda one: one["faces"]),
+        "not_run": {size: [one for one in ENGINES if one not in had] for size, had in sorted(measured.items())},
+        "results": merged,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(data, indent=1) + "\n")
