@@ -60,7 +60,7 @@ class InputSpec(_Strict):
         """RGB crops `(n, h, w, 3)` uint8 as the network wants them."""
         array: NDArray[Any] = crops[..., ::-1] if self.channels == "BGR" else crops
         if self.dtype == "float32":
-            array = (array.astype(np.float32) - np.float32(self.mean)) * np.float32(self.scale)
+            array = (array.astype(np.float32) - np.array(self.mean, np.float32)) * np.array(self.scale, np.float32)
         if self.layout == "NCHW":
             array = array.transpose(0, 3, 1, 2)
         return np.ascontiguousarray(array)
@@ -138,6 +138,12 @@ class Bundle:
             raise BundleCorrupt(f"{folder} has no {MANIFEST}") from None
         except (ValidationError, UnicodeDecodeError) as error:
             raise BundleCorrupt(f"{folder / MANIFEST} is not a bundle's manifest: {error}") from error
+
+    @property
+    def fingerprint(self) -> str:
+        """What its results depend on: networks, parameters and alignment, but no calibration or licence."""
+        networks = [file.sha256 for _, file in sorted(self.manifest.files.items()) if file.path.endswith(".onnx")]
+        return json.dumps([networks, self.manifest.model_dump(mode="json", include={"parameters", "alignment"})])
 
     def has(self, key: str) -> bool:
         """Whether the bundle lists a file under this key."""

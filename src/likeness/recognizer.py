@@ -94,6 +94,15 @@ class Recognizer:
         return Calibration.read(self._embedder_bundle.path("calibration"))
 
     @property
+    def fingerprint(self) -> tuple[str, ...]:
+        """What faces and embeddings depend on: the models' files and parameters, and the settings for looking."""
+        bundles = (self._library.find(self.settings.detector), self._embedder_bundle)
+        return (
+            *(bundle.fingerprint for bundle in bundles),
+            f"{self.settings.photo_side_px} {self.settings.min_face_px}",
+        )
+
+    @property
     def space(self) -> str:
         """Embedding space of the vectors made here."""
         return self.embedder.space

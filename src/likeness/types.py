@@ -48,7 +48,7 @@ class Photo:
     @property
     def scale(self) -> float:
         """Full-size pixels per decoded pixel (1.0 where the photo was decoded whole)."""
-        return self.size_px[0] / self.pixels.shape[1]
+        return float(self.size_px[0] / self.pixels.shape[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class GraphWriter:
         self.weights: list[onnx.TensorProto] = []
         self._scales: dict[str, float] = {}
 
-    def constant(self, name: str, value: NDArray[Any]) -> str:
+    def constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
         """Store a weight."""
         self.weights.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name

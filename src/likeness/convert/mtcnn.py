@@ -9,6 +9,7 @@ followed by its bias and, but for the heads, by PReLU's slopes. The networks tak
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def convert(entry: dict[str, Any], entry_folder: Path, target: Path) -> dict[str
     write_pnet(sources["pnet.lz4"], target / "pnet.onnx")
     write_rnet(sources["rnet.lz4"], target / "rnet.onnx")
     write_onet(sources["onet.lz4"], target / "onet.onnx")
-    return {name: f"{name}.onnx" for name in ("pnet", "rnet", "onet")}
+    shutil.copyfile(entry_folder / "LICENSE.txt", target / "LICENSE.txt")
+    return {name: f"{name}.onnx" for name in ("pnet", "rnet", "onet")} | {"licence": "LICENSE.txt"}
 
 
 def write_pnet(data: bytes, path: Path) -> None:
@@ -94,7 +96,7 @@ def write_rnet(data: bytes, path: Path) -> None:
 
 
 def write_onet(data: bytes, path: Path) -> None:
-    """O-Net: `pixels` `(n, 48, 48, 3)` to `scores` `(n,)`, `offsets` `(n, 4)`, `landmarks` `(n, 10)`: five x, five y."""
+    """O-Net: `pixels` `(n, 48, 48, 3)` to `scores` `(n,)`, `offsets` `(n, 4)`, `landmarks` `(n, 10)` (five x, five y)."""
     weights, graph = _KerasWeights(data, "onet"), GraphWriter()
     x = _conv(graph, weights, graph.pixels("pixels"), "conv1", 3, 3, 32, first=True)
     x = _pool(graph, x, "pool1", 3)
@@ -170,8 +172,8 @@ def _heads(graph: GraphWriter, weights: _KerasWeights, x: str, width: int, *head
     for name, size in heads:
         matrix = graph.constant(f"{name}.w", weights.next(width, size))
         graph.op("Gemm", [x, matrix, graph.constant(f"{name}.b", weights.next(size))], name)
-    matrix, bias = _one_logit(weights.next(width, 2), weights.next(2))
-    x = graph.op("Gemm", [x, graph.constant("logit.w", matrix), graph.constant("logit.b", bias)], "logit")
+    logit, bias = _one_logit(weights.next(width, 2), weights.next(2))
+    x = graph.op("Gemm", [x, graph.constant("logit.w", logit), graph.constant("logit.b", bias)], "logit")
     _squeeze_score(graph, x)
 
 

@@ -1,0 +1,42 @@
+# make demo   sets everything up and shows what Likeness does, on the samples
+# make test   sets everything up and checks everything
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: setup demo test lint fast bench clean
+.DELETE_ON_ERROR:
+
+setup: $(STAMP)
+
+# face_recognition, the benchmark's peer, names a package without wheels; dlib-bin is that package built.
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --no-deps "face_recognition==1.3.0"
+	touch $@
+
+demo: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh samples/demo.sh
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# What is quick to know while writing.
+fast: setup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow" tests
+
+bench: setup
+	cd benchmarks && ../$(BIN)/python pipeline.py --photos 200 --json results/pipeline.json
+	cd benchmarks && ../$(BIN)/python search.py --json results/search.json
+
+clean:
+	rm -rf $(VENV) demo-out

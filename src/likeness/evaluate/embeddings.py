@@ -1,0 +1,102 @@
+"""Embeddings of a data set's photos, one face each, kept in parts so that a run that was stopped goes on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.errors import PhotoError
+from likeness.recognizer import Recognizer
+from likeness.types import Face, Vector
+
+PART = 500
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """What was found in `n` photos.
+
+    Attributes:
+        vectors: `(n, d)` float32 of unit length; zeros where no face was found.
+        faces: `(n,)` how many faces were found.
+    """
+
+    vectors: Vector
+    faces: NDArray[np.intp]
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """`(n,)`: whether there was a face."""
+        return self.faces > 0
+
+
+def embed_central_faces(
+    recognizer: Recognizer, photos: Sequence[Path], cache: Path, *, progress: Callable[[int, int], None]
+) -> Embedded:
+    """The embedding of the face nearest to each photo's middle.
+
+    Parts are kept under `cache`, named by the models and the photos' names and sizes, and read again instead of made.
+    """
+    folder = cache / _tag(recognizer, photos)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for start in range(0, len(photos), PART):
+        path = folder / f"{start:07d}.npz"
+        if not path.exists():
+            done = start
+            rows = []
+            for row in recognizer.map(lambda photo: _central(recognizer, photo), photos[start : start + PART]):
+                rows.append(row)
+                done += 1
+                progress(done, len(photos))
+            _write(path, rows, recognizer.dimension)
+        parts.append(_read(path))
+        progress(min(start + PART, len(photos)), len(photos))
+    return Embedded(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+
+
+def _central(recognizer: Recognizer, path: Path) -> tuple[Vector | None, int]:
+    try:
+        photo = recognizer.photo(path)
+    except PhotoError:
+        return None, 0
+    faces = recognizer.faces(photo, embed=False)
+    if not faces:
+        return None, 0
+    middle = np.array(photo.size_px) / 2
+    nearest = min(faces, key=lambda face: _distance(face, middle))
+    assert nearest.crop is not None
+    return recognizer.embedder.embed(nearest.crop[None])[0], len(faces)
+
+
+def _distance(face: Face, middle: NDArray[np.float64]) -> float:
+    x1, y1, x2, y2 = face.box_xyxy_px
+    return float(np.hypot((x1 + x2) / 2 - middle[0], (y1 + y2) / 2 - middle[1]))
+
+
+def _write(path: Path, rows: list[tuple[Vector | None, int]], dimension: int) -> None:
+    vectors = np.stack([np.zeros(dimension, np.float32) if row[0] is None else row[0] for row in rows])
+    aside = path.with_suffix(".part.npz")
+    np.savez(aside, vectors=vectors, faces=np.array([row[1] for row in rows]))
+    aside.replace(path)
+
+
+def _read(path: Path) -> tuple[Vector, NDArray[np.intp]]:
+    with np.load(path, allow_pickle=False) as data:
+        return data["vectors"], data["faces"]
+
+
+def _tag(recognizer: Recognizer, photos: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for line in (*recognizer.fingerprint, *_lines(photos)):
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()[:20]
+
+
+def _lines(photos: Sequence[Path]) -> Iterator[str]:
+    return (f"{path.parent.name}/{path.name} {path.stat().st_size}" for path in photos)

@@ -1,0 +1,119 @@
+"""Suppression and boxes against naive loops; the cascade on the sample photos."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from likeness.bundle import PACKAGED, Bundle
+from likeness.vision.decode import decode_photo
+from likeness.vision.detect import squared, suppress
+from likeness.vision.mtcnn import MtcnnDetector, cut_out, pyramid
+
+
+@pytest.fixture(scope="module")
+def detector() -> MtcnnDetector:
+    detector: MtcnnDetector = Bundle.read(PACKAGED / "mtcnn").load(threads=1)
+    return detector
+
+
+def naive_suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float, by_smaller: bool) -> list[int]:
+    kept: list[int] = []
+    for index in sorted(range(len(boxes)), key=lambda place: -scores[place]):
+        for other in kept:
+            a, b = boxes[index].astype(float), boxes[other].astype(float)
+            width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+            shared = max(width, 0) * max(height, 0)
+            areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+            if shared / (min(areas) if by_smaller else sum(areas) - shared) > threshold:
+                break
+        else:
+            kept.append(index)
+    return kept
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_suppression_agrees_with_a_naive_loop(seed: int, by_smaller: bool) -> None:
+    rng = np.random.default_rng(seed)
+    corner = rng.integers(0, 50, (25, 2))
+    boxes = np.concatenate([corner, corner + rng.integers(5, 30, (25, 2))], axis=1).astype(np.float32)
+    scores = rng.permutation(25).astype(np.float32)
+    assert suppress(boxes, scores, 0.4, by_smaller=by_smaller).tolist() == naive_suppress(
+        boxes, scores, 0.4, by_smaller
+    )
+
+
+def test_squared_boxes_keep_their_centre_and_longer_side() -> None:
+    boxes = squared(np.array([[10, 20, 30, 80]], np.float32))
+    assert boxes.tolist() == [[-10, 20, 50, 80]]
+
+
+def test_a_pyramid_goes_from_the_smallest_face_to_the_whole_picture() -> None:
+    levels = pyramid(Image.new("RGB", (400, 300)), 24, 0.709)
+    assert levels[0][0].size == (200, 150)
+    assert min(levels[-1][0].size) >= 12
+    assert min(levels[-1][0].size) * 0.709 < 13
+
+
+def test_a_cut_out_past_the_edge_is_black_there_and_in_place_elsewhere() -> None:
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[:, :20] = 200
+    crop = cut_out(Image.fromarray(pixels), np.array([[-20, 0, 20, 40]], np.float32), 24)[0]
+    assert crop[:, :12].max() == 0
+    assert crop[:, 12:].min() == 200
+
+
+def test_a_face_has_its_landmarks_where_a_face_has_them(detector: MtcnnDetector, sample_photo: str) -> None:
+    found = detector.detect(decode_photo(sample_photo).pixels)
+    assert len(found) == 1
+    left_eye, right_eye, nose, mouth_left, mouth_right = found.landmarks_px[0]
+    assert left_eye[0] < nose[0] < right_eye[0]
+    assert mouth_left[0] < mouth_right[0]
+    assert max(left_eye[1], right_eye[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
+    x1, y1, x2, y2 = found.boxes_xyxy_px[0]
+    assert x1 < left_eye[0] < right_eye[0] < x2
+    assert y1 < left_eye[1] < mouth_left[1] < y2
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_resized_photo_gives_the_same_face_in_its_own_pixels(
+    detector: MtcnnDetector, sample_photo: str, factor: float
+) -> None:
+    pixels = decode_photo(sample_photo).pixels
+    height, width = pixels.shape[:2]
+    size = (round(width * factor), round(height * factor))
+    scaled = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    plain, other = detector.detect(pixels), detector.detect(scaled)
+    eyes = np.linalg.norm(plain.landmarks_px[0][1] - plain.landmarks_px[0][0])
+    error = np.abs(other.landmarks_px[0] / factor - plain.landmarks_px[0]).max()
+    assert error < 0.12 * eyes
+
+
+def test_several_faces_are_found_at_once(detector: MtcnnDetector, group_photo: str) -> None:
+    assert len(detector.detect(decode_photo(group_photo).pixels)) == 5
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (np.zeros((8, 8, 3), np.uint8), "smaller than any face"),
+        (np.zeros((1, 500, 3), np.uint8), "a line of pixels"),
+        (np.zeros((300, 300, 3), np.uint8), "black"),
+        (np.full((300, 300, 3), 255, np.uint8), "white"),
+    ],
+)
+def test_a_picture_without_faces_gives_none(detector: MtcnnDetector, pixels: np.ndarray, reason: str) -> None:
+    assert len(detector.detect(pixels)) == 0
+
+
+def test_noise_is_searched_within_bounds_and_gives_few_faces(detector: MtcnnDetector) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
+    assert len(detector.detect(noise)) <= 3
+
+
+def test_faces_smaller_than_asked_for_are_not_looked_for(detector: MtcnnDetector, sample_photo: str) -> None:
+    pixels = decode_photo(sample_photo).pixels
+    assert len(detector.detect(pixels, min_face_px=float(max(pixels.shape) * 2))) == 0
