@@ -130,10 +130,10 @@ class Enrolment:
 
     def _look(self, photo: FoundPhoto) -> _Look:
         """Everything that can be done about one photo without writing; runs on several threads."""
+        if photo.error is not None:
+            return _Look(Outcome(photo.path, photo.name, "refused", error=photo.error.as_dict()))
         sha256: str | None = None
         try:
-            if photo.error is not None:
-                raise photo.error
             data = read_photo_bytes(photo.path, max_bytes=self._recognizer.settings.max_photo_bytes)
             sha256 = digest(data)
             name = photo.name or ""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from likeness.bundle import CATALOGUE, ENTRY, Bundle, Library, Manifest
-from likeness.errors import LikenessError, ModelNotFound
+from likeness.errors import BundleCorrupt, LikenessError, ModelNotFound
 from likeness.types import Vector
 
 State = Literal["ready", "not made yet", "damaged"]
@@ -75,11 +75,20 @@ def alignment_of_space(library: Library, space: str) -> tuple[Vector, int]:
     """
     for facts in all_models(library):
         manifest = facts.manifest
-        if manifest is None or manifest.embedding is None or manifest.embedding.space != space:
-            continue
-        if manifest.alignment is not None and manifest.input is not None:
-            return np.array(manifest.alignment.template_px, np.float32), manifest.input.side_px
+        if manifest is not None and manifest.embedding is not None and manifest.embedding.space == space:
+            return alignment_of(manifest)
     raise ModelNotFound(
         f"no model bundle with the embedding space {space!r} is known, so the stored crops' alignment is not either",
         hint="put the bundle that the gallery was made with into the folder of your own models",
     )
+
+
+def alignment_of(manifest: Manifest) -> tuple[Vector, int]:
+    """How an embedder's crops are aligned: the template `(5, 2)` and the crop's side, both in pixels.
+
+    Raises:
+        BundleCorrupt: the manifest does not say.
+    """
+    if manifest.alignment is None or manifest.input is None:
+        raise BundleCorrupt(f"the bundle {manifest.name} lacks alignment or input in its manifest")
+    return np.array(manifest.alignment.template_px, np.float32), manifest.input.side_px

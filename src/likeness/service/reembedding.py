@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from likeness.recognizer import Recognizer
-from likeness.service.models import alignment_of_space
+from likeness.service.models import alignment_of, alignment_of_space
 from likeness.types import Pixels, Vector
 from likeness.vision.align import align
 from likeness.vision.decode import decode_photo
@@ -22,9 +22,11 @@ def crop_embedder(recognizer: Recognizer, space: str) -> Callable[[list[bytes]],
     Raises:
         ModelNotFound: no bundle of that space is known, so it is not known how the crops were aligned.
     """
-    old_template, old_side_px = alignment_of_space(recognizer.settings.library(), space)
+    library = recognizer.settings.library()
+    old_template, old_side_px = alignment_of_space(library, space)
     embedder = recognizer.embedder
-    new_template, _ = alignment_of_space(recognizer.settings.library(), embedder.space)
+    # Loading the embedder has made sure that its bundle is there and has an alignment.
+    new_template, _ = alignment_of(library.find(recognizer.settings.embedder).manifest)
     as_is = old_side_px == embedder.side_px and np.allclose(old_template, new_template)
 
     def fitted(data: bytes) -> Pixels:

@@ -1,0 +1,179 @@
+"""The commands that look after people, gallery, models and settings, and how errors end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from likeness.errors import GalleryMissing
+
+
+def test_people_are_listed_and_searched(cli, names):
+    assert [line["name"] for line in cli("people", "list", "--json").lines] == names
+    assert [line["name"] for line in cli("people", "list", names[0], "--json").lines] == [names[0]]
+    assert names[0] in cli("people", "list").out
+
+
+def test_a_person_is_shown_renamed_and_merged(cli, names):
+    assert cli("people", "rename", names[0], "New Name").code == 0
+    assert len(cli("people", "show", "New Name", "--json").lines[0]["pictures"]) >= 2
+    assert "New Name" in cli("people", "show", "New Name").out
+    assert cli("people", "rename", "New Name", names[1]).code == 5
+    assert cli("people", "merge", "New Name", names[1]).code == 0
+    assert cli("people", "show", "New Name").code == 4
+
+
+def test_forgetting_asks_first_and_says_what_was_erased(cli, names):
+    refused = cli("people", "forget", names[0])
+    assert (refused.code, "--yes" in refused.err) == (2, True)
+    [done] = cli("people", "forget", names[0], "--yes", "--json").lines
+    assert done["faces_erased"] >= 2
+    assert done["snapshots_purged"] == 0
+    assert cli("people", "forget", names[0], "--yes").code == 4
+
+
+def test_forgetting_the_expired_forgets_nobody_else(cli, names):
+    done = cli("people", "forget", "--expired", "--yes")
+    assert (done.code, done.out) == (0, "")
+    assert len(cli("people", "list", "--json").lines) == len(names)
+    assert cli("people", "forget").code == 2
+
+
+def test_a_person_is_exported_for_them_to_take_along(cli, names, tmp_path):
+    assert cli("people", "export", names[0], tmp_path / "out.zip").code == 0
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert json.loads(archive.read("out/person.json"))["name"] == names[0]
+    assert cli("people", "export", names[0], tmp_path / "out.zip").code == 7
+
+
+def test_the_gallery_is_described_checked_and_copied(cli, names, tmp_path):
+    assert cli("gallery", "info", "--json").lines[0]["people"] == len(names)
+    assert "embedding space" in cli("gallery", "info").out
+    [check] = cli("gallery", "check", "--json").lines
+    assert check["ok"]
+    assert cli("gallery", "snapshot", tmp_path / "copy").code == 0
+    assert cli("gallery", "info", "--gallery", tmp_path / "copy", "--json").lines[0]["people"] == len(names)
+    assert cli("gallery", "re-embed", "--json").lines[0]["embedded"] == 0
+    assert cli("gallery", "build-index").code == 0
+
+
+def test_a_damaged_gallery_is_told(cli, gallery_path):
+    gallery_path.write_bytes(b"not a gallery" * 100)
+    done = cli("people", "list", "--json")
+    assert (done.code, done.lines[0]["error"]["code"]) == (7, "gallery_corrupt")
+
+
+def test_models_are_listed_shown_and_verified_with_their_licences(cli):
+    listed = cli("models", "list", "--json").lines
+    in_use = {line["name"]: line for line in listed}["dlib-resnet-int8"]
+    assert in_use["licence"]["weights"] == "CC0-1.0"
+    assert "licence of the weights" in cli("models", "show", in_use["name"]).out
+    assert cli("models", "verify").code == 0
+    assert cli("models", "show", "no-such-model").code == 4
+
+
+def test_a_damaged_model_is_told(cli, recognizer, tmp_path, monkeypatch):
+    source = recognizer._embedder_bundle
+    folder = tmp_path / "models" / source.manifest.name
+    folder.mkdir(parents=True)
+    for path in source.folder.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    model = folder / source.manifest.files["model"].path
+    model.write_bytes(model.read_bytes()[:-1] + b"!")
+    monkeypatch.setenv("LIKENESS_MODELS", str(folder.parent))
+    done = cli("models", "verify", "--json")
+    assert done.code == 6
+    assert {line["name"]: line["state"] for line in done.lines}[source.manifest.name] == "damaged"
+    assert cli("doctor").code == 1
+
+
+def test_every_setting_is_shown_with_value_origin_and_meaning(cli):
+    [shown] = cli("settings", "--threads", "1", "--json").lines
+    assert shown["threads"] == {"value": 1, "origin": "flag", "description": shown["threads"]["description"]}
+    assert shown["gallery"]["origin"] == "LIKENESS_GALLERY"
+    assert all(setting["description"] for setting in shown.values())
+
+
+def test_a_setting_that_cannot_be_used_names_its_origin(cli, monkeypatch):
+    monkeypatch.setenv("LIKENESS_THREADS", "many")
+    done = cli("settings")
+    assert (done.code, "LIKENESS_THREADS" in done.err) == (2, True)
+
+
+def test_the_audit_trail_is_shown_without_names(cli, names):
+    cli("people", "show", names[0])
+    done = cli("audit", "--person", names[0], "--json")
+    assert [line["action"] for line in done.lines] == ["enroll", "show"]
+    assert not any(name in done.out for name in names)
+    assert cli("audit", "--after", done.lines[-1]["id"]).out == ""
+
+
+def test_the_doctor_finds_all_well_with_and_without_a_gallery(cli, gallery_path):
+    [report] = cli("doctor", "--json").lines
+    assert report["ok"], report
+    gallery_path.unlink()
+    assert cli("doctor").code == 0
+
+
+def test_the_doctor_finds_a_cache_that_cannot_be_written(cli, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LIKENESS_CACHE", str(tmp_path / "file"))
+    done = cli("doctor")
+    assert (done.code, "cannot be written" in done.out) == (1, True)
+
+
+def test_errors_are_one_line_with_a_hint_or_one_json_object(shell):
+    plain = shell("people", "list")
+    assert (plain.code, plain.out) == (GalleryMissing.exit_code, "")
+    first, second = plain.err.splitlines()
+    assert first.startswith("error: there is no gallery at ")
+    assert second.startswith("hint: ")
+    as_json = shell("people", "list", "--json")
+    assert (as_json.code, as_json.err) == (4, "")
+    assert as_json.lines[0]["error"]["code"] == "gallery_missing"
+
+
+@pytest.mark.parametrize("arguments", [["bogus"], ["enroll"], ["twins", "x.jpg", "-k", "0"], ["--bogus"]], ids=" ".join)
+def test_wrong_usage_ends_with_exit_code_2_and_where_help_is(cli, arguments):
+    done = cli(*arguments)
+    assert (done.code, "--help`" in done.err) == (2, True)
+    assert cli(*arguments, "--json").lines[0]["error"]["code"] == "usage"
+
+
+def test_an_unexpected_error_shows_its_type_and_the_traceback_only_when_asked(cli, monkeypatch):
+    import likeness.cli.settings as home
+
+    def fail(value):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(home, "plain", fail)
+    done = cli("settings")
+    assert (done.code, "secret" in done.err, "RuntimeError" in done.err, "--debug" in done.err) == (
+        1,
+        False,
+        True,
+        True,
+    )
+    with pytest.raises(RuntimeError, match="secret"):
+        cli("settings", "--debug")
+
+
+def test_a_reader_who_leaves_is_no_error(samples, gallery_path):
+    command = [sys.executable, "-c", "from likeness.cli import main; main()", "people", "list", "--json"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        command,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=os.environ | {"LIKENESS_GALLERY": str(gallery_path)},
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")

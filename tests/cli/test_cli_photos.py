@@ -1,0 +1,124 @@
+"""The commands that look at photos: describe, identify, twins, verify."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def test_describe_prints_one_json_line_a_photo_in_order(shell, samples, probe):
+    done = shell("describe", samples / "landscape.jpg", probe, "/nowhere.jpg", "--embeddings", "--json")
+    assert done.code == 3
+    empty, found, missing = done.lines
+    assert (empty["path"], empty["faces"]) == (str(samples / "landscape.jpg"), [])
+    assert "error" not in empty
+    face = found["faces"][0]
+    assert len(face["box"]) == 4
+    assert np.shape(face["landmarks"]) == (5, 2)
+    assert 0 < face["score"] <= 1
+    assert np.linalg.norm(face["embedding"]) == pytest.approx(1, abs=1e-3)
+    assert face["quality"]["passes"] in (True, False)
+    assert missing["faces"] == []
+    assert missing["error"]["code"] == "photo_missing"
+    assert done.err == ""
+
+
+def test_describe_walks_folders_and_leaves_embeddings_out_unless_asked(cli, samples):
+    done = cli("describe", samples / "probes", "--json")
+    assert done.code == 0
+    assert [line["path"] for line in done.lines] == [str(path) for path in sorted((samples / "probes").glob("*.jpg"))]
+    assert all("embedding" not in face for line in done.lines for face in line["faces"])
+
+
+def test_describe_draws_one_photo_to_a_file_and_several_into_a_folder(cli, samples, probe, tmp_path):
+    assert cli("describe", samples / "group.jpg", "--draw", tmp_path / "one.png").code == 0
+    with Image.open(tmp_path / "one.png") as drawn, Image.open(samples / "group.jpg") as photo:
+        assert drawn.size == photo.size
+        assert np.abs(np.asarray(drawn, int) - np.asarray(photo, int)).max() > 100
+    done = cli("describe", probe, samples / "group.jpg", "--draw", tmp_path / "several", "--json")
+    assert {line["drawn"] for line in done.lines} == {str(path) for path in (tmp_path / "several").iterdir()}
+
+
+def test_drawing_never_overwrites_a_photo(cli, probe, tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.open(probe).save(photo)
+    before = hashlib.sha256(photo.read_bytes()).hexdigest()
+    for command in (("describe", photo, "--draw", photo), ("twins", photo, "--sheet", photo)):
+        done = cli(*command)
+        assert (done.code, "overwrite" in done.err) == (3, True)
+    assert hashlib.sha256(photo.read_bytes()).hexdigest() == before
+
+
+def test_identify_says_name_numbers_and_reason(cli, probe, names):
+    done = cli("identify", probe)
+    assert done.code == 0
+    for word in (names[0], "probability", "false-positive rate", "similarity", "because"):
+        assert word in done.out
+
+
+def test_identify_prints_one_json_line_a_photo_with_its_answers(cli, probe, samples, names):
+    done = cli("identify", probe, samples / "landscape.jpg", "/nowhere.jpg", "--json")
+    assert done.code == 3
+    known, nobody, missing = done.lines
+    assert known["answers"][0]["candidates"][0]["name"] == names[0]
+    assert nobody["answers"] == []
+    assert missing["error"]["code"] == "photo_missing"
+
+
+def test_a_finer_rate_moves_the_threshold(cli, probe):
+    loose, strict = (
+        cli("identify", probe, "--fmr", rate, "--json").lines[0]["answers"][0] for rate in ("0.1", "0.0001")
+    )
+    assert loose["reason"] != strict["reason"]
+    done = cli("identify", probe, "--fmr", "1e-12")
+    assert done.code == 6
+    assert "the smallest rate it supports" in done.err
+
+
+def test_options_stand_before_or_after_the_command(cli, probe):
+    assert cli("--json", "identify", probe).lines == cli("identify", probe, "--json").lines
+
+
+def test_twins_are_printed_saved_and_drawn(cli, probe, names, tmp_path):
+    done = cli("twins", probe, "-k", "3", "--save-pictures", tmp_path / "p", "--sheet", tmp_path / "s.png", "--json")
+    assert done.code == 0
+    [line] = done.lines
+    assert [twin["rank"] for twin in line["twins"]] == [1, 2, 3]
+    assert line["twins"][0]["name"] == names[0]
+    assert all(0 <= twin["rarer_than"] <= 1 for twin in line["twins"])
+    assert {twin["picture"] for twin in line["twins"]} == {str(path) for path in (tmp_path / "p").iterdir()}
+    with Image.open(tmp_path / "s.png") as sheet:
+        assert sheet.width > 3 * 200
+    assert names[0] in cli("twins", probe).out
+
+
+def test_verify_says_whether_two_photos_show_one_person(cli, probe, samples, names):
+    own = sorted((samples / "people" / names[0].replace(" ", "_")).glob("*.jpg"))[0]
+    [same] = cli("verify", probe, own, "--json").lines
+    assert same["paths"] == [probe, str(own)]
+    assert 0 <= same["probability"] <= 1
+    assert "similarity" in cli("verify", probe, own).out
+
+
+def test_a_photo_without_a_face_cannot_be_verified(cli, probe, samples):
+    done = cli("verify", probe, samples / "landscape.jpg", "--json")
+    assert done.code == 3
+    assert done.lines[0]["error"]["code"] == "no_face"
+
+
+def test_names_and_files_cannot_steer_the_terminal(cli, samples, tmp_path):
+    photo = tmp_path / "a\x1b[31mred\nline.jpg"
+    photo.write_bytes((samples / "landscape.jpg").read_bytes())
+    assert "\x1b" not in cli("describe", photo).out
+
+
+def test_a_file_name_in_another_encoding_is_printed_all_the_same(shell, samples, tmp_path):
+    photo = str(tmp_path).encode() + b"/caf\xe9.jpg"
+    with open(photo, "wb") as file:
+        file.write((samples / "landscape.jpg").read_bytes())
+    done = shell("describe", tmp_path, "--json")
+    assert done.code == 0
+    assert done.lines[0]["path"].encode("utf-8", "surrogateescape") == photo
