@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from likeness.gallery import open_gallery
-from likeness.service import EnrolOptions, People, find_photos
+from likeness.service import EnrolOptions, FoundPhoto, People, find_photos
 from likeness.types import Consent
 
 
@@ -115,6 +115,26 @@ def test_consent_and_retention_are_stored(empty, album):
     person = empty.gallery.person("Anna")
     assert person.consent == consent
     assert person.retain_until == date(2040, 1, 1)
+
+
+def test_consent_stated_later_reaches_people_enrolled_before(empty, album):
+    enrol(empty, album, "Anna", pick="largest")
+    enrol(empty, album, "Anna", pick="largest", retain_until=date(2041, 1, 1))
+    assert empty.gallery.person("Anna").retain_until == date(2041, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["p_0123456789abcdef", "Anna\x1b[31m", " "])
+def test_a_name_that_cannot_be_one_is_refused_and_the_rest_is_done(empty, album, name):
+    photos = [FoundPhoto(str(album[0]), name), FoundPhoto(str(album[1]), "Anna")]
+    refused, done = empty.enroll(photos, EnrolOptions(pick="largest"))
+    assert (refused.status, refused.error["code"]) == ("refused", "input_invalid")
+    assert done.status == "added"
+
+
+def test_a_file_name_in_another_encoding_is_enrolled(empty, album, tmp_path):
+    shutil.copy(album[0], str(tmp_path).encode() + b"/caf\xe9.jpg")
+    [outcome] = enrol(empty, [tmp_path], "Anna", pick="largest")
+    assert outcome.status == "added"
 
 
 def test_asked_to_stop_it_writes_what_was_looked_at_and_goes_on_from_there_later(empty, samples):

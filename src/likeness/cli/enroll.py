@@ -96,6 +96,7 @@ class Tally:
         self.statuses: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
         self.people: set[str] = set()
+        self.chosen = 0
         self._start = time.monotonic()
 
     def add(self, outcome: Outcome) -> None:
@@ -103,6 +104,7 @@ class Tally:
         self.statuses[outcome.status] += 1
         if outcome.error is not None:
             self.codes[outcome.error["code"]] += 1
+        self.chosen += bool(outcome.note)
         if outcome.person_id is not None:
             self.people.add(outcome.person_id)
 
@@ -162,10 +164,9 @@ def _show(output: Output, outcome: Outcome, *, verbose: bool, shown: int) -> Non
             output.text(f"refused    {outcome.path}: {outcome.error['message']}")
         elif shown == REFUSALS_SHOWN + 1:
             output.text("refused    … further ones are counted below; --verbose lists them all")
-    elif verbose or outcome.note:
+    elif verbose:
         note = f" ({outcome.note})" if outcome.note else ""
-        if verbose:
-            output.text(f"{outcome.status:<10} {outcome.path}: {outcome.name}{note}")
+        output.text(f"{outcome.status:<10} {outcome.path}: {outcome.name}{note}")
 
 
 def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool) -> None:
@@ -176,6 +177,7 @@ def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool) -> No
             "of": total,
             **{status: statuses[status] for status in ("added", "duplicate", "refused")},
             "refusals": dict(sorted(tally.codes.items())),
+            "one_of_several_faces": tally.chosen,
             "people": len(tally.people),
             "seconds": round(seconds, 3),
             "stopped": stopped,
@@ -187,6 +189,8 @@ def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool) -> No
         f"{statuses['added']} added, {statuses['duplicate']} enrolled before, {tally.refused} refused; "
         f"{len(tally.people)} people; {tally.photos} photos in {seconds:.1f} s ({rate:.1f} a second)"
     )
+    if tally.chosen:
+        output.text(f"of several faces one was chosen on {tally.chosen} photos; --verbose names them")
     if tally.codes:
         output.text("refused: " + ", ".join(f"{count} {code}" for code, count in tally.codes.most_common()))
     if stopped:

@@ -28,6 +28,7 @@ class Output:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, progress: bool | None = None) -> None:
         self.as_json, self.quiet, self._progress = as_json, quiet, progress
+        self._above_bar: Console | None = None
 
     def json(self, value: object) -> None:
         """One line of JSON on stdout, at once."""
@@ -41,6 +42,9 @@ class Output:
 
     def text(self, line: str = "") -> None:
         """One line for people on stdout."""
+        if self._above_bar is not None:
+            self._above_bar.print(printable(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
+            return
         sys.stdout.write(printable(line) + "\n")
         sys.stdout.flush()
 
@@ -75,7 +79,7 @@ class Output:
             from rich.panel import Panel
             from rich.text import Text
 
-            _console().print(Panel(Text("\n".join(lines)), title=Text(printable(title)), expand=False))
+            self._console().print(Panel(Text("\n".join(lines)), title=Text(printable(title)), expand=False))
             return
         for line in ([title] if title else []) + lines:
             self.text(line)
@@ -87,10 +91,20 @@ class Output:
         if self.quiet or not wanted:
             yield _ignore
         elif sys.stderr.isatty():
-            with _bar(what) as bar:
-                yield bar
+            with _bar(what) as (console, bar):
+                # On one terminal lines must be printed above the bar, by whoever draws it.
+                self._above_bar = console if sys.stdout.isatty() else None
+                try:
+                    yield bar
+                finally:
+                    self._above_bar = None
         else:
             yield _Lines(what)
+
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return self._above_bar or Console()
 
     def _ruled(self, columns: Sequence[str], cells: Sequence[Sequence[str]], title: str) -> None:
         from rich.table import Table
@@ -101,7 +115,7 @@ class Output:
             table.add_column(column, overflow="fold")
         for row in cells:
             table.add_row(*(Text(cell) for cell in row))
-        _console().print(table)
+        self._console().print(table)
 
 
 class _Lines:
@@ -124,7 +138,7 @@ class _Lines:
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Progress]:
+def _bar(what: str) -> Iterator[tuple[Console, Progress]]:
     from rich import progress as rich_progress
     from rich.console import Console
 
@@ -136,26 +150,20 @@ def _bar(what: str) -> Iterator[Progress]:
         rich_progress.TimeRemainingColumn(),
     )
     start = time.monotonic()
-    # Results are printed while the bar is shown: rich redirects both streams above the bar where they are a terminal,
-    # which would mix results into stderr. Only stderr is redirected.
-    with rich_progress.Progress(*columns, console=Console(stderr=True), redirect_stdout=False, transient=True) as bar:
+    console = Console(stderr=True)
+    # Not redirected: what goes into a file must not go through rich.
+    with rich_progress.Progress(*columns, console=console, redirect_stdout=False, transient=True) as bar:
         task = bar.add_task(what, total=None, rate="")
 
         def show(done: int, total: int) -> None:
             rate = done / max(time.monotonic() - start, 1e-9)
             bar.update(task, completed=done, total=total, rate=f"{rate:.1f}/s")
 
-        yield show
+        yield console, show
 
 
 def _ignore(done: int, total: int) -> None:
     """Where nobody looks."""
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
 
 
 def printable(text: str) -> str:

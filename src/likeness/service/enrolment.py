@@ -18,6 +18,7 @@ import simplejpeg
 
 from likeness.errors import Conflict, InputError, LikenessError, PersonNotFound
 from likeness.gallery.base import Gallery, NewFace, PhotoNote
+from likeness.gallery.identity import clean_name
 from likeness.recognizer import Recognizer
 from likeness.service.choosing import DOMINANT, Pick, choose, expect_quality
 from likeness.service.looking import digest
@@ -113,6 +114,7 @@ class Enrolment:
         self._recognizer, self._gallery, self._actor, self._options = recognizer, gallery, actor, options
         self._tag = settings_tag(recognizer, options)
         self._claimed: dict[tuple[str, int], str] = {}
+        self._restated: set[str] = set()
 
     def run(self, photos: Iterable[FoundPhoto], stop: Callable[[], bool]) -> Iterator[Outcome]:
         """Outcomes in order, each after it is durable; ends early, with the batch written, once `stop` says so."""
@@ -134,9 +136,9 @@ class Enrolment:
             return _Look(Outcome(photo.path, photo.name, "refused", error=photo.error.as_dict()))
         sha256: str | None = None
         try:
+            name = clean_name(photo.name or "")
             data = read_photo_bytes(photo.path, max_bytes=self._recognizer.settings.max_photo_bytes)
             sha256 = digest(data)
-            name = photo.name or ""
             if not self._options.again and (known := self._known(photo, name, sha256)) is not None:
                 return known
             return self._prepare(photo, name, data)
@@ -181,7 +183,7 @@ class Enrolment:
             crop_jpeg=encode_crop(face.crop),
             photo_sha256=decoded.sha256,
             face_index=index,
-            source=photo.path if self._options.source is None else self._options.source,
+            source=_storable(photo.path) if self._options.source is None else self._options.source,
             quality=face.quality.score,
             box_xyxy_px=face.box_xyxy_px,
             landmarks_px=tuple(float(value) for value in face.landmarks_px.ravel()),
@@ -207,6 +209,7 @@ class Enrolment:
         grown: dict[str, list[int]] = {}
         for look in looks:
             if look.face is None:
+                self._restate(look.outcome.person_id)
                 outcomes.append(look.outcome)
                 continue
             result = next(added)
@@ -219,6 +222,14 @@ class Enrolment:
         if grown:
             self._gallery.record("enroll", actor=self._actor, faces=grown)
         return outcomes
+
+    def _restate(self, person_id: str | None) -> None:
+        """Consent and retention hold for those enrolled before, too, whose photos are skipped."""
+        given = {"consent": self._options.consent, "retain_until": self._options.retain_until}
+        stated: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if stated and person_id is not None and person_id not in self._restated:
+            self._gallery.update(person_id, **stated)
+            self._restated.add(person_id)
 
     def _claim(self, look: _Look) -> _Look:
         """Refuse a face that this run enrols as somebody else too."""
@@ -245,6 +256,11 @@ class Enrolment:
             by_name.setdefault(look.outcome.name or "", []).append(note)
         for name, notes in by_name.items():
             self._gallery.note_photos(name, notes, settings_tag=self._tag)
+
+
+def _storable(path: str) -> str:
+    """A path as text that can be stored: bytes of a file's name that are not UTF-8 are spelled out."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def settings_tag(recognizer: Recognizer, options: EnrolOptions) -> str:

@@ -122,8 +122,7 @@ class People(AbstractContextManager["People"]):
         """Who the faces of each photo are, in order; a photo that fails comes with its error."""
         asked = faces = 0
         matched: set[str] = set()
-        # Read once, in case the model carries no calibration: better before the first photo than after it.
-        _ = self.recognizer.calibration
+        _ = self.recognizer.calibration  # a model without one is told before the first photo, not after it
         try:
             for photo in describe(self.recognizer, photos):
                 answers = tuple(self.recognizer.name(photo.faces, self.gallery))
