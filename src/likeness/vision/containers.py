@@ -57,9 +57,7 @@ def check_png_sums(data: bytes) -> None:
     """
     view = memoryview(data)
     for name, start, end in _png_chunks(data):
-        if name in _CHECKED_CHUNKS and zlib.crc32(view[start - 4 : end]) != int.from_bytes(
-            data[end : end + 4], "big"
-        ):
+        if name in _CHECKED_CHUNKS and zlib.crc32(view[start - 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise PhotoCorrupt(f"the PNG is damaged: checksum of its {name.decode()} chunk does not fit")
 
 

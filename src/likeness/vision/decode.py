@@ -164,9 +164,7 @@ def _explain(data: bytes, kind: str, error: Exception) -> PhotoError:
     if containers.is_cut_off(data, kind):
         return PhotoTruncated(f"the {name} ends before its picture does")
     if isinstance(error, ImportError):
-        return PhotoUnsupported(
-            f"this installation cannot read {name}", hint="install pillow-heif and Pillow whole"
-        )
+        return PhotoUnsupported(f"this installation cannot read {name}", hint="install pillow-heif and Pillow whole")
     # Only the first line, and no more than fits a line: some decoders quote what they choked on.
     reason = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
     return PhotoCorrupt(f"the {name} is damaged: {reason}")

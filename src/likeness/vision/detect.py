@@ -42,31 +42,27 @@ class Detector(Protocol):
         ...
 
 
-def areas(boxes: NDArray[np.float32]) -> Vector:
-    """Areas of boxes `(n, 4)`, at least 0."""
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
-    product: Vector = sides[:, 0] * sides[:, 1]
-    return product
-
-
 def suppress(boxes: Vector, scores: Vector, threshold: float, *, by_smaller: bool = False) -> NDArray[np.intp]:
     """Non-maximum suppression: indices of the boxes kept, best score first.
 
     A box goes where it overlaps a better one by more than `threshold`: intersection over union, or over the smaller
-    of the two areas with `by_smaller` (which also removes a box inside another).
+    of the two areas with `by_smaller` (which also removes a box inside another). Memory grows with the square of the
+    number of boxes.
     """
     order = np.argsort(-scores, kind="stable")
-    area = areas(boxes)
+    low, high = boxes[order, :2], boxes[order, 2:]
+    area = np.prod(np.maximum(high - low, 0), axis=1)
+    sides = np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])
+    shared = np.prod(np.maximum(sides, 0), axis=2)
+    whole = np.minimum(area[:, None], area[None]) if by_smaller else area[:, None] + area[None] - shared
+    covers = shared > threshold * np.maximum(whole, 1e-9)
+    alive = np.ones(len(order), bool)
     kept = []
-    while order.size:
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        low = np.maximum(boxes[best, :2], boxes[rest, :2])
-        high = np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        shared = np.prod(np.maximum(high - low, 0), axis=1)
-        whole = np.minimum(area[best], area[rest]) if by_smaller else area[best] + area[rest] - shared
-        order = rest[shared <= threshold * np.maximum(whole, 1e-9)]
-    return np.array(kept, np.intp)
+    for place in range(len(order)):
+        if alive[place]:
+            kept.append(place)
+            alive &= ~covers[place]
+    return order[kept]
 
 
 def squared(boxes: Vector) -> Vector:

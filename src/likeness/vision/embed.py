@@ -62,4 +62,5 @@ class Embedder:
         if self._flip:
             raw = raw[: len(crops)] + raw[len(crops) :]
         lengths = np.linalg.norm(raw, axis=1, keepdims=True)
-        return (raw / np.maximum(lengths, 1e-12)).astype(np.float32)
+        unit: Vector = (raw / np.maximum(lengths, 1e-12)).astype(np.float32)
+        return unit

@@ -19,9 +19,7 @@ _SPECIAL = (
 )
 
 
-def read_photo_bytes(
-    source: bytes | bytearray | memoryview | str | os.PathLike[str], *, max_bytes: int
-) -> bytes:
+def read_photo_bytes(source: bytes | bytearray | memoryview | str | os.PathLike[str], *, max_bytes: int) -> bytes:
     """The bytes of a photo that is given as bytes or as a path.
 
     Raises:
@@ -75,7 +73,5 @@ def _missing(name: str, error: OSError) -> PhotoError:
     if isinstance(error, FileNotFoundError):
         return PhotoMissing(f"there is no file {name}")
     if isinstance(error, PermissionError):
-        return PhotoMissing(
-            f"{name} may not be read", hint="check the permissions of the file and its folder"
-        )
+        return PhotoMissing(f"{name} may not be read", hint="check the permissions of the file and its folder")
     return PhotoMissing(f"{name} cannot be read: {error.strerror or type(error).__name__}")

@@ -136,9 +136,7 @@ def _decode_again(data: bytes, header: JpegHeader, space: str, factor: int, comp
 
 def _judge(complaint: str) -> PhotoError:
     if "Unsupported" in complaint or "Could not determine subsampling" in complaint:
-        return PhotoUnsupported(
-            f"the JPEG is of a rare kind: {complaint}", hint="save it as a plain JPEG or PNG"
-        )
+        return PhotoUnsupported(f"the JPEG is of a rare kind: {complaint}", hint="save it as a plain JPEG or PNG")
     return PhotoCorrupt(f"the JPEG is damaged: {complaint}")
 
 
@@ -206,6 +204,4 @@ def _check_scans(data: bytes) -> None:
         return
     scans = sum(marker == _SOS for marker, _ in _segments(data))
     if scans > _MAX_SCANS:
-        raise PhotoCorrupt(
-            f"the JPEG has {scans} scans, more than any camera or program writes ({_MAX_SCANS})"
-        )
+        raise PhotoCorrupt(f"the JPEG has {scans} scans, more than any camera or program writes ({_MAX_SCANS})")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from likeness.bundle import Bundle
@@ -31,15 +32,16 @@ class MtcnnParameters:
         pyramid_factor: size of one pyramid level as a share of the one before.
         thresholds: least score to pass P-Net, R-Net and O-Net.
         overlaps: suppression within a level, across levels, after R-Net, and (over the smaller box) after O-Net.
-        max_candidates: most proposals that are looked at again, best first; bounds time and memory on odd pictures.
+        max_candidates: most proposals of a pyramid level, and of all, best first; bounds time and memory on odd
+            pictures.
     """
 
-    min_face_px: float = 20.0
-    min_face_share: float = 0.03
-    pyramid_factor: float = 0.709
-    thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
-    overlaps: tuple[float, float, float, float] = (0.5, 0.7, 0.7, 0.7)
-    max_candidates: int = 2000
+    min_face_px: float
+    min_face_share: float
+    pyramid_factor: float
+    thresholds: tuple[float, float, float]
+    overlaps: tuple[float, float, float, float]
+    max_candidates: int
 
 
 class MtcnnDetector:
@@ -56,24 +58,23 @@ class MtcnnDetector:
         settings = self.parameters
         image = Image.fromarray(pixels)
         least = min_face_px or max(settings.min_face_px, settings.min_face_share * min(image.size))
-        boxes, scores = self._propose(image, least)
-        boxes, scores = self._refine(image, boxes[: settings.max_candidates])
-        return self._finish(image, boxes)
+        proposals = self._propose(image, least)[: settings.max_candidates]
+        return self._finish(image, self._refine(image, proposals))
 
-    def _propose(self, image: Image.Image, least: float) -> tuple[Vector, Vector]:
-        """P-Net over the pyramid: square boxes `(n, 4)` and scores, best first."""
+    def _propose(self, image: Image.Image, least: float) -> Vector:
+        """P-Net over the pyramid: square boxes `(n, 4)`, best first."""
         found = [self._scan(level, scale) for level, scale in pyramid(image, least, self.parameters.pyramid_factor)]
         if not found:
-            return np.empty((0, 4), np.float32), np.empty(0, np.float32)
+            return np.empty((0, 4), np.float32)
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
         kept = suppress(boxes, scores, self.parameters.overlaps[1])
-        return squared(boxes[kept]), scores[kept]
+        return squared(boxes[kept])
 
     def _scan(self, level: Image.Image, scale: float) -> tuple[Vector, Vector]:
         """P-Net over one level, in coordinates of the whole picture."""
         scores, offsets = self._pnet.run(pixels=np.asarray(level)[None])
-        rows, columns = np.nonzero(scores[0] > self.parameters.thresholds[0])
+        rows, columns = _best_cells(scores[0], self.parameters.thresholds[0], self.parameters.max_candidates)
         corner = np.stack([columns, rows], axis=1).astype(np.float32) * STRIDE_PX
         boxes = np.concatenate([corner, corner + WINDOW_PX], axis=1)
         boxes = (boxes + offsets[0, rows, columns] * WINDOW_PX) / scale
@@ -81,15 +82,14 @@ class MtcnnDetector:
         kept = suppress(boxes, passed, self.parameters.overlaps[0])
         return boxes[kept], passed[kept]
 
-    def _refine(self, image: Image.Image, boxes: Vector) -> tuple[Vector, Vector]:
-        """R-Net on proposals: square boxes and scores, best first."""
+    def _refine(self, image: Image.Image, boxes: Vector) -> Vector:
+        """R-Net on proposals: square boxes `(n, 4)`, best first."""
         if not len(boxes):
-            return boxes, np.empty(0, np.float32)
+            return boxes
         scores, offsets = self._rnet.run(pixels=cut_out(image, boxes, 24))
         passed = scores > self.parameters.thresholds[1]
         boxes = shifted(boxes[passed], offsets[passed])
-        kept = suppress(boxes, scores[passed], self.parameters.overlaps[2])
-        return squared(boxes[kept]), scores[passed][kept]
+        return squared(boxes[suppress(boxes, scores[passed], self.parameters.overlaps[2])])
 
     def _finish(self, image: Image.Image, boxes: Vector) -> Detections:
         """O-Net on what is left: boxes, landmarks and scores."""
@@ -126,18 +126,28 @@ def pyramid(image: Image.Image, least: float, factor: float) -> list[tuple[Image
     return levels
 
 
+def _best_cells(scores: Vector, threshold: float, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the cells of `(h, w)` above the threshold, at most `most`."""
+    rows, columns = np.nonzero(scores > threshold)
+    if len(rows) > most:
+        best = np.argpartition(-scores[rows, columns], most)[:most]
+        rows, columns = rows[best], columns[best]
+    return rows, columns
+
+
 def cut_out(image: Image.Image, boxes: Vector, side: int) -> Pixels:
     """Square boxes of a picture as `(n, side, side, 3)` pixels; black where a box reaches past the edge."""
-    crops = np.zeros((len(boxes), side, side, 3), np.uint8)
     limit = np.array([*image.size, *image.size], np.float32)
     inside = np.clip(boxes, 0, limit)
     scale = side / np.maximum(boxes[:, 2] - boxes[:, 0], 1e-6)
     place = np.rint((inside - np.tile(boxes[:, :2], 2)) * scale[:, None]).astype(int).clip(0, side)
-    for crop, box, (x1, y1, x2, y2) in zip(crops, inside.tolist(), place.tolist(), strict=True):
+    # One tall picture for all crops: turning each into an array of its own would cost as much as cutting it.
+    strip = Image.new("RGB", (side, side * len(boxes)))
+    for index, (box, (x1, y1, x2, y2)) in enumerate(zip(inside.tolist(), place.tolist(), strict=True)):
         if x2 > x1 and y2 > y1 and box[2] > box[0] and box[3] > box[1]:
             part = image.resize((x2 - x1, y2 - y1), Image.Resampling.BILINEAR, box=tuple(box))
-            crop[y1:y2, x1:x2] = np.asarray(part)
-    return crops
+            strip.paste(part, (x1, side * index + y1))
+    return np.asarray(strip).reshape(len(boxes), side, side, 3)
 
 
 def shifted(boxes: Vector, offsets: Vector) -> Vector:

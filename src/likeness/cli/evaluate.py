@@ -1,0 +1,53 @@
+"""`likeness evaluate`: how good the models are, on data sets with known people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from likeness.cli.flags import Flags, common_options, progress_option, threshold_options
+
+
+@click.group()
+@common_options
+def evaluate() -> None:
+    """Measure models on data sets."""
+
+
+@evaluate.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), help="Folder that holds lfw/ and lfw_pairs.txt."
+)
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures as JSON here.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write ROC and reliability as a PNG here."
+)
+@threshold_options
+@progress_option
+@common_options
+@click.pass_obj
+def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None) -> None:
+    """Measure verification and identification on Labeled Faces in the Wild.
+
+    Takes the official 6,000 pairs in ten folds, and open-set identification with one photo of each person enrolled.
+    The folder is --data, or else the one that LIKENESS_DATA names. A run that was stopped goes on where it was.
+    """
+    from likeness.evaluate.lfw import Lfw
+    from likeness.evaluate.plots import plot_lfw
+    from likeness.evaluate.run import evaluate_lfw, summarise
+
+    photos = Lfw.find(data)
+    recognizer = flags.recognizer(many=True)
+    cache = Path(flags.settings.cache).expanduser() / "evaluation"
+    with flags.output.progress("LFW photos") as progress:
+        figures, embedded = evaluate_lfw(recognizer, photos, cache, progress=progress)
+    if report is not None:
+        report.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    if plot is not None:
+        plot_lfw(figures, photos, embedded, plot)
+    if flags.output.as_json:
+        flags.output.json(figures)
+    else:
+        flags.output.facts(summarise(figures), title=f"{figures['models']['embedder']} on {figures['data']}")
