@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of sample photos: `people/<Name>/*.jpg`, `probes/<Name>_new.jpg`, `group.jpg`, `landscape.jpg`."""
-    folder = Path(os.environ.get("LIKENESS_TEST_SAMPLES", ROOT / "samples"))
+    folder = ROOT / "samples"
     assert (folder / "people").is_dir(), f"{folder} has no people: make the samples"
     return folder
 

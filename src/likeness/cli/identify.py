@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from likeness.cli.flags import Flags, common_options, progress_option, threshold_options
-from likeness.cli.output import percent
+from likeness.cli.output import chance, percent
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
@@ -68,7 +68,7 @@ def answer_lines(answer: Answer) -> list[str]:
     }[answer.decision]
     lines = [
         said,
-        f"  probability {percent(best.probability)}, false-positive rate {percent(best.fpir)}, "
+        f"  probability {chance(best.probability)}, false-positive rate {percent(best.fpir)}, "
         f"similarity {best.similarity:.3f}",
         f"  because {answer.reason}",
     ]

@@ -178,12 +178,15 @@ def _escaped(letter: str) -> str:
 
 
 def percent(rate: float) -> str:
-    """A rate or probability for people: `99.8%`, `0.012%`; never a certainty that rounding made."""
-    if 0.9995 <= rate < 1:
+    """A rate for people: `30.2%`, `0.012%`."""
+    return f"{rate * 100:.2g}%" if 0 < rate < 0.001 else f"{rate:.1%}"
+
+
+def chance(probability: float) -> str:
+    """A probability for people; never a certainty that only rounding made."""
+    if probability > 0.999:
         return "over 99.9%"
-    if 0 < rate < 0.001:
-        return f"{rate * 100:.2g}%"
-    return f"{rate:.1%}"
+    return "under 0.1%" if probability < 0.001 else f"{probability:.1%}"
 
 
 def plain(value: Any) -> str:

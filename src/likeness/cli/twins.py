@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from likeness.cli.flags import Flags, common_options
-from likeness.cli.output import percent
+from likeness.cli.output import chance, percent
 from likeness.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def _show(output: Output, answer: TwinAnswer) -> None:
                 twin.rank,
                 match.name,
                 f"{match.similarity:.3f}",
-                percent(match.probability),
+                chance(match.probability),
                 percent(match.fpir),
-                "—" if twin.rarer_than is None else percent(twin.rarer_than),
+                "—" if twin.rarer_than is None else f"{twin.rarer_than:.0%} here",
             )
         )
     output.table(("", "person", "similarity", "same person", "false-positive rate", "rarer than"), rows)
@@ -111,10 +111,10 @@ def _sheet(people: People, answer: TwinAnswer, target: Path) -> None:
 
 def _lines(twin: Twin) -> tuple[str, ...]:
     match = twin.match
-    rare = () if twin.rarer_than is None else (f"rarer than {percent(twin.rarer_than)}",)
+    rare = () if twin.rarer_than is None else (f"rarer than {twin.rarer_than:.0%} here",)
     return (
         f"{twin.rank}. {match.name}",
         f"similarity {match.similarity:.3f}",
-        f"same person {percent(match.probability)}",
+        f"same person {chance(match.probability)}",
         *rare,
     )

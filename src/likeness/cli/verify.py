@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from likeness.cli.flags import Flags, common_options, threshold_options
-from likeness.cli.output import percent
+from likeness.cli.output import chance, percent
 
 WORDS = {"match": "the same person", "unsure": "unsure", "unknown": "not the same person, as far as can be told"}
 
@@ -35,7 +35,7 @@ def verify(flags: Flags, first: str, second: str, pick: Any) -> None:
         return
     flags.output.text(WORDS[result.decision])
     flags.output.text(
-        f"  probability {percent(result.probability)}, false-match rate {percent(result.fmr)}, "
+        f"  probability {chance(result.probability)}, false-match rate {percent(result.fmr)}, "
         f"similarity {result.similarity:.3f}"
     )
     flags.output.text(f"  because {result.reason}")
