@@ -48,24 +48,26 @@ def _judge_search(
     best = matches[0]
     if settings.fmr is None:
         threshold, rate = calibration.search_threshold(settings.fpir, faces)
-        promise = f"at most {rate:.2g} of strangers reach among {faces} faces"
+        limit = f"at most {_percent(rate)} of strangers reach it among {faces:,} faces"
     else:
         threshold = calibration.threshold(settings.fmr)
-        promise = f"a false-match rate of {settings.fmr:.2g} a comparison puts"
+        limit = f"{_percent(settings.fmr)} of comparisons with strangers reach it"
     rare, likely = best.similarity >= threshold, best.probability >= LIKELY
     if rare and likely:
-        return "match", f"similarity {best.similarity:.3f} is above {threshold:.3f}, which {promise}"
+        return "match", f"similarity {best.similarity:.3f} is above the threshold {threshold:.3f}: {limit}"
     if rare and len(matches) > 1:
         return (
             "unsure",
             f"both {best.name} and {matches[1].name} fit (probability {best.probability:.2f} for the first)",
         )
-    if likely:
-        return (
-            "unsure",
-            f"probably {best.name}, but similarity {best.similarity:.3f} is below {threshold:.3f}",
-        )
-    return "unknown", f"similarity {best.similarity:.3f} to the nearest person is below {threshold:.3f}"
+    below = f"similarity {best.similarity:.3f} is below the threshold {threshold:.3f}: {limit}"
+    return (
+        ("unsure", f"probably {best.name}, but {below}") if likely else ("unknown", f"nobody is near enough: {below}")
+    )
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.2g}%"
 
 
 def decide_pair(first: Face, second: Face, calibration: Calibration, settings: Settings) -> Comparison:
@@ -79,5 +81,7 @@ def decide_pair(first: Face, second: Face, calibration: Calibration, settings: S
     rare, likely = similarity >= threshold, probability >= LIKELY
     decision: Decision = "match" if rare and likely else "unsure" if rare or likely else "unknown"
     side = "above" if rare else "below"
-    reason = f"similarity {similarity:.3f} is {side} {threshold:.3f}, the threshold at a false-match rate of {fmr:.2g}"
+    reason = (
+        f"similarity {similarity:.3f} is {side} {threshold:.3f}, the threshold at a false-match rate of {_percent(fmr)}"
+    )
     return Comparison(first, second, decision, reason, similarity, probability, float(calibration.fmr(similarity)))

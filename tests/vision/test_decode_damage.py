@@ -65,9 +65,7 @@ OTHER_FILES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("data", "words"), OTHER_FILES, ids=[f"{row[1]} {n}" for n, row in enumerate(OTHER_FILES)]
-)
+@pytest.mark.parametrize(("data", "words"), OTHER_FILES, ids=[f"{row[1]} {n}" for n, row in enumerate(OTHER_FILES)])
 def test_other_files_are_refused_by_what_they_look_like(data: bytes, words: str) -> None:
     with pytest.raises(PhotoUnsupported, match=words) as caught:
         decode_photo(data)
@@ -207,9 +205,7 @@ CUT_FILES = [
 
 @pytest.mark.parametrize(("kind", "options"), CUT_FILES)
 @pytest.mark.parametrize("target", [None, 8])
-def test_a_file_cut_anywhere_gives_the_whole_picture_or_an_error(
-    kind: str, options: dict, target: int | None
-) -> None:
+def test_a_file_cut_anywhere_gives_the_whole_picture_or_an_error(kind: str, options: dict, target: int | None) -> None:
     data = encode(smooth(24, 16), kind, **options)
     whole = decode_photo(data, target_side_px=target).pixels
     survivors = []
@@ -289,9 +285,7 @@ def test_odd_jpegs_are_told_apart(data: bytes, error: type[PhotoError], why: str
     [
         (sample("jpeg")[:11] + b"\x09" + sample("jpeg")[12:], "a JFIF version from the future"),
         (
-            sample("jpeg")[: _frame_at(sample("jpeg"))]
-            + b"\0\0\0"
-            + sample("jpeg")[_frame_at(sample("jpeg")) :],
+            sample("jpeg")[: _frame_at(sample("jpeg"))] + b"\0\0\0" + sample("jpeg")[_frame_at(sample("jpeg")) :],
             "gap",
         ),
     ],
@@ -350,8 +344,7 @@ def test_threads_leave_the_warnings_filters_as_they_were() -> None:
     data = encode(corners(), "png")
     before = list(warnings.filters)
     threads = [
-        threading.Thread(target=lambda: [decode_photo(data) for _ in range(30)], name=f"decoder-{n}")
-        for n in range(6)
+        threading.Thread(target=lambda: [decode_photo(data) for _ in range(30)], name=f"decoder-{n}") for n in range(6)
     ]
     for thread in threads:
         thread.start()

@@ -118,9 +118,7 @@ COLOURS = [
 @pytest.mark.parametrize(("kind", "mode", "options", "why"), COLOURS, ids=[row[3] for row in COLOURS])
 def test_every_way_to_store_colours_becomes_rgb(kind: str, mode: str, options: dict, why: str) -> None:
     if mode == "LAB":
-        to_lab = ImageCms.buildTransform(
-            ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
-        )
+        to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
         stored = ImageCms.applyTransform(corners(), to_lab)
     else:
         stored = corners().quantize() if mode == "P" else corners().convert(mode)
@@ -197,9 +195,7 @@ def test_an_embedded_profile_is_followed(kind: str) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
-def test_a_profile_that_changes_nothing_or_is_broken_is_passed_over(
-    kind: str, profile: bytes, why: str
-) -> None:
+def test_a_profile_that_changes_nothing_or_is_broken_is_passed_over(kind: str, profile: bytes, why: str) -> None:
     photo = decode_photo(encode(corners(), kind, icc_profile=profile))
     assert difference(photo.pixels, corners()) < LOSSY_TOLERANCE, why
 
