@@ -21,7 +21,7 @@ from likeness.gallery.base import Gallery, NewFace, PhotoNote
 from likeness.gallery.identity import clean_name
 from likeness.recognizer import Recognizer
 from likeness.service.choosing import DOMINANT, Pick, choose, expect_quality
-from likeness.service.looking import digest
+from likeness.service.looking import digest, load_models
 from likeness.service.photos import FoundPhoto
 from likeness.types import Consent, Pixels
 from likeness.vision.files import read_photo_bytes
@@ -112,6 +112,7 @@ class Enrolment:
 
     def __init__(self, recognizer: Recognizer, gallery: Gallery, actor: str, options: EnrolOptions) -> None:
         self._recognizer, self._gallery, self._actor, self._options = recognizer, gallery, actor, options
+        load_models(recognizer)
         self._tag = settings_tag(recognizer, options)
         self._claimed: dict[tuple[str, int], str] = {}
         self._restated: set[str] = set()

@@ -40,7 +40,17 @@ def describe(recognizer: Recognizer, photos: Iterable[FoundPhoto], *, embed: boo
     def work(photo: FoundPhoto) -> Described:
         return describe_one(recognizer, photo, embed=embed)
 
+    load_models(recognizer)
     return recognizer.map(work, photos)
+
+
+def load_models(recognizer: Recognizer) -> None:
+    """Load what every photo needs, before several threads ask for it at once.
+
+    Raises:
+        ModelError, ModelNotFound: a model cannot be used: told once, not for each photo.
+    """
+    _ = recognizer.detector, recognizer.embedder
 
 
 def describe_one(recognizer: Recognizer, photo: FoundPhoto, *, embed: bool = True) -> Described:
