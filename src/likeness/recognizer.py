@@ -150,7 +150,10 @@ class Recognizer:
         """
         found = self.faces(source)
         if not found:
-            raise NoFace("no face was found", hint="a face should be at least 32 pixels wide and not far in profile; the setting min_face_px looks for smaller ones")
+            raise NoFace(
+                "no face was found",
+                hint="a face should be at least 32 pixels wide and not far in profile; the setting min_face_px looks for smaller ones",
+            )
         if only and len(found) > 1:
             raise SeveralFaces(f"the photo shows {len(found)} faces where one is needed", hint="crop it to one face")
         return found[0]

@@ -30,7 +30,7 @@ class Photo:
         pixels: `(h, w, 3)` uint8, RGB.
         size_px: `(width, height)` of the upright picture at full size.
         sha256: hex digest of the file's bytes (of the pixels, for a photo made from an array).
-        kind: the file's kind: `jpeg`, `png`, `webp`, `heif`, `tiff`, `gif`, `bmp` or `array`.
+        kind: the file's kind: `jpeg`, `png`, `webp`, `heif`, `tiff`, `gif`, `bmp`, `avif` or `array`.
         frames: how many pictures the file holds; the first one is used.
     """
 
@@ -57,7 +57,7 @@ class Quality:
 
     Attributes:
         score: 0 (useless) to 1 (as good as a passport photo).
-        reasons: short codes of what is wrong (`small`, `blurred`, `dark`, `bright`, `turned`, `cut_off`, `faint`);
+        reasons: short codes of what is wrong (`small`, `blurred`, `dark`, `bright`, `flat`, `turned`, `cut_off`, `faint`);
             empty for a face that passes the gate.
         measures: the numbers behind them, by name.
     """

@@ -11,8 +11,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from likeness import __version__
-
 OPSET = 17
 IR_VERSION = 8
 Ranges = Mapping[str, tuple[float, float]]
@@ -134,7 +132,6 @@ class GraphWriter:
             ir_version=IR_VERSION,
             opset_imports=[helper.make_opsetid("", OPSET)],
             producer_name="likeness",
-            producer_version=__version__,
         )
         onnx.checker.check_model(model, full_check=True)
         path.write_bytes(model.SerializeToString(deterministic=True))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from likeness import __version__
 from likeness.calibration import Calibration
 from likeness.errors import CalibrationError
 from likeness.evaluate.embeddings import Embedded, embed_central_faces
@@ -38,7 +37,6 @@ def evaluate_lfw(
         "people": len(np.unique(lfw.people)),
         "photos_without_a_face": int((~embedded.found).sum()),
         "models": {"detector": settings.detector, "embedder": settings.embedder},
-        "version": __version__,
         "date": datetime.now(UTC).date().isoformat(),
         "accuracy": verified["accuracy"],
         "verification": verified,
