@@ -114,6 +114,7 @@ def _landscape(places: Floats, rng: np.random.Generator) -> Floats:
         ridge = ridge + 0.02 * noise(line, (9 + 5 * layer, 1), rng)
         near = layer / 4
         tint = _colour(0.50, 0.60, 0.72) * (1 - near) + _colour(0.20, 0.34, 0.16) * near
-        rough = (0.03 + 0.05 * near) * noise(places, (30, 45), rng)
+        bent = places @ np.array([[0.8, -0.6], [0.6, 0.8]], np.float32)
+        rough = (0.02 + 0.03 * near) * (noise(places, (23, 41), rng) + noise(bent, (50, 70), rng))
         picture = over(picture, tint + rough[..., None], ramp(y - ridge, -0.002, 0.004))
     return blur(picture.astype(np.float32), 0.6)

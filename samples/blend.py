@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 360, 460
 EYES_X, EYES_Y, EYES_APART = 180.0, 212.0, 76.0
 """The canvas that portraits are painted on, and where the eyes are on it, in pixels."""
 
+_DRAWN_AWAY = 1.6
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -75,21 +76,27 @@ def vary_weights(base: Floats, rng: np.random.Generator, spread: float, largest:
 
 
 def mean_shape(shapes: Floats, weights: Floats) -> Floats:
-    """Weighted mean of landmarks `(n, 5, 2)`, eyes level and placed on the canvas; mirrored halves averaged."""
-    frame = np.array([[EYES_X - EYES_APART / 2, EYES_Y], [EYES_X + EYES_APART / 2, EYES_Y]], np.float32)
-    placed = np.empty_like(shapes)
-    for k, shape in enumerate(shapes):
-        matrix = similarity_transform(shape[:2], frame)
-        placed[k] = shape @ matrix[:, :2].T + matrix[:, 2]
-    mean = np.tensordot(weights, placed, axes=1)
-    mirrored = mean[[1, 0, 2, 4, 3]] * [-1, 1] + [2 * EYES_X, 0]
-    return ((mean + mirrored) / 2).astype(np.float32)
+    """Weighted mean of landmarks `(n, 5, 2)`, its eyes level and at their place on the canvas, its halves alike."""
+    # In the plane, turning and scaling is a multiplication by a complex number.
+    points = shapes[..., 0] + 1j * shapes[..., 1]
+    placed = (points - points[:, :1]) / (points[:, 1:2] - points[:, :1]) - 0.5
+    mean = weights @ placed
+    mean = (mean - mean[[1, 0, 2, 4, 3]].conj()) / 2
+    return (np.stack([mean.real, mean.imag], axis=-1) * EYES_APART + [EYES_X, EYES_Y]).astype(np.float32)
+
+
+def own_shape(sources: Sources, rows: tuple[int, ...], weights: Floats) -> Floats:
+    """The shape of a mixture, drawn away from everybody's: means of many faces differ less than faces do."""
+    everybody = sources.landmarks_px[sources.fit]
+    typical = mean_shape(everybody, np.full(len(everybody), 1 / len(everybody)))
+    shape: Floats = typical + _DRAWN_AWAY * (mean_shape(sources.landmarks_px[list(rows)], weights) - typical)
+    return shape.astype(np.float32)
 
 
 def gather(sources: Sources, folder: Path, rows: tuple[int, ...], weights: Floats, *, refine: bool) -> Ingredients:
     """Bend the faces of `rows` into their mean shape and one light; `refine` also registers every pixel."""
     shapes = sources.landmarks_px[list(rows)]
-    target = mean_shape(shapes, weights)
+    target = own_shape(sources, rows, weights)
     placed = [place(folder / str(sources.names[row]), shape, target) for row, shape in zip(rows, shapes, strict=True)]
     pictures = np.stack([picture for picture, _ in placed])
     cover = np.stack([edge for _, edge in placed])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from blend import Ingredients, choose_rows, gather, mean_shape, vary_weights
+from blend import Ingredients, choose_rows, gather, own_shape, vary_weights
 from likeness.bundle import Bundle
 from likeness.types import Pixels, Vector
 from likeness.vision.embed import Embedder
@@ -89,7 +89,7 @@ def _candidate(rows: tuple[int, ...], weights: Vector, embedding: Vector, source
 def embed_mixture(made: Ingredients, weights: Vector, sources: Sources, embedder: Embedder) -> Vector:
     """Embedding of a composite face as it lies on the canvas."""
     face, _ = made.mix(weights)
-    landmarks = mean_shape(sources.landmarks_px[list(made.rows)], made.weights)
+    landmarks = own_shape(sources, made.rows, made.weights)
     vector: Vector = embedder.embed(embedder.crop(as_pixels(face), landmarks)[None])[0]
     return vector
 

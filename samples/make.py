@@ -40,10 +40,10 @@ from sources import Sources, read_sources
 from staging import SIZES, group_sitters, stage
 
 HERE = Path(__file__).parent
-GROUP = ("Rohan_Talvekar", "Clara_Lindqvist", "stranger_2", "Nadia_Okafor", "Henrik_Ashdown")
+GROUP = ("Elias_Mutombwe", "Clara_Lindqvist", "stranger_2", "Nadia_Okafor", "Henrik_Ashdown")
 """Who stands in the group photo, from the viewer's left."""
 
-_TRIED = 6
+_TRIED = 10
 """So many candidates per person are mixed to see how they come out."""
 
 _TRIES = 8

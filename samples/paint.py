@@ -112,7 +112,7 @@ def neck_cover(head: Floats, half_width: float) -> Floats:
     """Where the neck is, widening into the shoulders."""
     u, v = head[..., 0], head[..., 1]
     width = 2 * half_width - 1.42 + 0.9 * np.maximum(v - 1.8, 0) ** 1.5
-    return ramp(np.abs(u) - width, 0.04, -0.04) * ramp(v, 0.6, 0.9)
+    return ramp(np.abs(u) - np.minimum(width, 0.95), 0.04, -0.04) * ramp(v, 0.6, 0.9)
 
 
 def paint_ears(head: Floats, half_width: float) -> tuple[Floats, Floats]:

@@ -50,7 +50,7 @@ def _card(age: int, nationality: str, occupation: str, height_cm: int, city: str
 PEOPLE = (
     Sketch(
         "Nadia_Okafor",
-        (23, 35),
+        (19, 29),
         "woman",
         "Black",
         Hair(BLACK, 0.7, 0.34, 0.92, 1.0),
@@ -66,7 +66,7 @@ PEOPLE = (
     ),
     Sketch(
         "Mei_Hayashida",
-        (20, 33),
+        (22, 36),
         "woman",
         "Asian",
         Hair(BLACK, 1.35, 0.14, 0.9, 0.0, -0.3),
@@ -82,23 +82,23 @@ PEOPLE = (
     ),
     Sketch(
         "Margit_Halloran",
-        (44, 60),
+        (42, 60),
         "woman",
         "White",
         Hair(AUBURN, 1.2, 0.22, 0.9, 0.25, -0.35),
         _card(52, "Irish", "orchestra librarian", 166, "Galway", "sea swimming"),
     ),
     Sketch(
-        "Samira_Benhaddou",
-        (19, 33),
+        "Ruth_Nakalema",
+        (40, 65),
         "woman",
-        "Other",
-        Hair(DARK, 2.2, 0.22, 0.92, 0.35, -0.2),
-        _card(25, "Moroccan", "pastry chef", 164, "Essaouira", "orange blossom"),
+        "Black",
+        Hair(SALT, 0.35, 0.12, 0.98, 1.0, 0.0),
+        _card(53, "Ugandan", "seed bank curator", 169, "Entebbe", "choir rehearsals"),
     ),
     Sketch(
         "Tomas_Brandvik",
-        (24, 36),
+        (28, 42),
         "man",
         "White",
         Hair(BROWN, -0.25, 0.16, 0.9, 0.0, 0.35),
@@ -106,7 +106,7 @@ PEOPLE = (
     ),
     Sketch(
         "Kofi_Amponsem",
-        (24, 38),
+        (22, 34),
         "man",
         "Black",
         Hair(BLACK, -0.35, 0.03, 0.95, 1.0, 0.0),
@@ -121,12 +121,12 @@ PEOPLE = (
         _card(28, "Japanese", "bicycle frame builder", 174, "Sakai", "mountain passes"),
     ),
     Sketch(
-        "Rohan_Talvekar",
-        (32, 50),
+        "Rafael_Monteagudo",
+        (19, 40),
         "man",
-        "Indian",
-        Hair(DARK, -0.25, 0.13, 0.95, 0.1, 0.35),
-        _card(41, "Indian", "astronomy teacher", 176, "Pune", "kite making"),
+        "Other",
+        Hair(DARK, -0.15, 0.17, 0.9, 0.35, 0.3),
+        _card(29, "Bolivian", "bus route planner", 175, "Sucre", "brass bands"),
     ),
     Sketch(
         "Henrik_Ashdown",
@@ -138,7 +138,7 @@ PEOPLE = (
     ),
     Sketch(
         "Elias_Mutombwe",
-        (42, 60),
+        (46, 65),
         "man",
         "Black",
         Hair(SALT, -0.4, 0.0, 1.05, 1.0, 0.0),
@@ -147,7 +147,7 @@ PEOPLE = (
 )
 
 STRANGERS = (
-    Sketch("stranger_1", (56, 65), "woman", "White", Hair(GREY, 0.8, 0.2, 0.92, 0.2, 0.3), {}),
-    Sketch("stranger_2", (18, 36), "man", "Other", Hair(DARK, -0.2, 0.14, 0.88, 0.3, 0.3), {}),
-    Sketch("stranger_3", (38, 52), "man", "White", Hair(BROWN, -0.3, 0.06, 1.0, 0.0, 0.3), {}),
+    Sketch("stranger_1", (60, 65), "woman", "White", Hair(GREY, 0.8, 0.2, 0.92, 0.2, 0.3), {}),
+    Sketch("stranger_2", (36, 65), "man", "Indian", Hair(DARK, -0.25, 0.13, 0.95, 0.1, 0.35), {}),
+    Sketch("stranger_3", (18, 25), "man", "White", Hair(BROWN, -0.3, 0.06, 1.0, 0.0, 0.3), {}),
 )

@@ -37,8 +37,8 @@ def stage(
     face, known = mixed.mix(vary_weights(mixed.weights, rng, 0.35 * calm, LARGEST_WEIGHT))
     sitter = Sitter(face, known, sketch.hair, *_dress(person, number), _HALF_WIDTH[sketch.gender])
     width, height = size
-    reach = min(width, height)
-    apart = float(rng.uniform(0.150, 0.185)) * min(1.0, 1.2 * height / reach / 1.1)
+    # An upright photo has room for a larger head.
+    apart = float(rng.uniform(0.155, 0.180)) * (1.15 if height > width else 1.0)
     across = float(rng.uniform(0.46, 0.54)) if width <= height else float(rng.uniform(0.40, 0.60))
     pose = Pose((across, 0.43), apart, float(rng.normal(0, 0.05)) * calm, float(rng.uniform(-0.14, 0.14)) * calm)
     light = Light(
