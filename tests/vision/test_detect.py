@@ -11,7 +11,7 @@ from PIL import Image
 from likeness.bundle import PACKAGED, Bundle
 from likeness.vision.decode import decode_photo
 from likeness.vision.detect import squared, suppress
-from likeness.vision.mtcnn import MtcnnDetector, cut_out, pyramid
+from likeness.vision.mtcnn import MtcnnDetector, Picture, pyramid
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,18 @@ def test_a_pyramid_goes_from_the_smallest_face_to_the_whole_picture() -> None:
 def test_a_cut_out_past_the_edge_is_black_there_and_in_place_elsewhere() -> None:
     pixels = np.zeros((40, 40, 3), np.uint8)
     pixels[:, :20] = 200
-    crop = cut_out(Image.fromarray(pixels), np.array([[-20, 0, 20, 40]], np.float32), 24)[0]
+    crop = Picture(Image.fromarray(pixels)).cut_out(np.array([[-20, 0, 20, 40]], np.float32), 24)[0]
     assert crop[:, :12].max() == 0
     assert crop[:, 12:22].min() == 200
+
+
+def test_cut_outs_of_large_boxes_come_from_a_shrunk_picture_and_look_the_same() -> None:
+    y, x = np.mgrid[:900, :800]
+    pixels = np.stack([x / 4, y / 4, (x + y) / 8], axis=-1).astype(np.uint8)
+    box = np.array([[96, 104, 696, 704]], np.float32)
+    crop = Picture(Image.fromarray(pixels)).cut_out(box, 24)[0]
+    plain = Image.fromarray(pixels).resize((24, 24), Image.Resampling.BILINEAR, box=(96, 104, 696, 704))
+    assert np.abs(crop.astype(int) - np.asarray(plain)).max() <= 3
 
 
 def test_a_face_has_its_landmarks_where_a_face_has_them(detector: MtcnnDetector, sample_photo: str) -> None:

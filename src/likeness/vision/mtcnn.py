@@ -56,10 +56,10 @@ class MtcnnDetector:
     def detect(self, pixels: Pixels, *, min_face_px: float | None = None) -> Detections:
         """See `likeness.vision.detect.Detector`."""
         settings = self.parameters
-        image = Image.fromarray(pixels)
-        least = min_face_px or max(settings.min_face_px, settings.min_face_share * min(image.size))
-        proposals = self._propose(image, least)[: settings.max_candidates]
-        return self._finish(image, self._refine(image, proposals))
+        picture = Picture(Image.fromarray(pixels))
+        least = min_face_px or max(settings.min_face_px, settings.min_face_share * min(picture.image.size))
+        proposals = self._propose(picture.image, least)[: settings.max_candidates]
+        return self._finish(picture, self._refine(picture, proposals))
 
     def _propose(self, image: Image.Image, least: float) -> Vector:
         """P-Net over the pyramid: square boxes `(n, 4)`, best first."""
@@ -82,20 +82,20 @@ class MtcnnDetector:
         kept = suppress(boxes, passed, self.parameters.overlaps[0])
         return boxes[kept], passed[kept]
 
-    def _refine(self, image: Image.Image, boxes: Vector) -> Vector:
+    def _refine(self, picture: Picture, boxes: Vector) -> Vector:
         """R-Net on proposals: square boxes `(n, 4)`, best first."""
         if not len(boxes):
             return boxes
-        scores, offsets = self._rnet.run(pixels=cut_out(image, boxes, 24))
+        scores, offsets = self._rnet.run(pixels=picture.cut_out(boxes, 24))
         passed = scores > self.parameters.thresholds[1]
         boxes = shifted(boxes[passed], offsets[passed])
         return squared(boxes[suppress(boxes, scores[passed], self.parameters.overlaps[2])])
 
-    def _finish(self, image: Image.Image, boxes: Vector) -> Detections:
+    def _finish(self, picture: Picture, boxes: Vector) -> Detections:
         """O-Net on what is left: boxes, landmarks and scores."""
         if not len(boxes):
             return Detections.none()
-        scores, offsets, points = self._onet.run(pixels=cut_out(image, boxes, 48))
+        scores, offsets, points = self._onet.run(pixels=picture.cut_out(boxes, 48))
         passed = scores > self.parameters.thresholds[2]
         scores, boxes = scores[passed], boxes[passed]
         places = points[passed].reshape(-1, 2, 5).transpose(0, 2, 1)
@@ -106,6 +106,49 @@ class MtcnnDetector:
         boxes, landmarks, scores = boxes[sound], landmarks[sound], scores[sound]
         kept = suppress(boxes, scores, self.parameters.overlaps[3], by_smaller=True)
         return Detections(boxes[kept], landmarks[kept].astype(np.float32), np.minimum(scores[kept], 1.0))
+
+
+class Picture:
+    """A picture to cut from, with its halves, quarters and so on, each made when first needed."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+        self._shrunk = {1: image}
+
+    def cut_out(self, boxes: Vector, side: int) -> Pixels:
+        """Square boxes as `(n, side, side, 3)` pixels; black where a box reaches past the edge."""
+        # One tall picture for all crops: turning each into an array of its own would cost as much as cutting it.
+        strip = Image.new("RGB", (side, side * len(boxes)))
+        for index, box in enumerate(boxes.tolist()):
+            self._paste(strip, index, box, side)
+        return np.asarray(strip).reshape(len(boxes), side, side, 3)
+
+    def _paste(self, strip: Image.Image, index: int, box: list[float], side: int) -> None:
+        left, top, right, bottom = box
+        width, height = self.image.size
+        x1, y1, x2, y2 = max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
+        scale = side / max(right - left, 1e-6)
+        place = [round((x1 - left) * scale), round((y1 - top) * scale)]
+        size = (min(round((x2 - left) * scale), side) - place[0], min(round((y2 - top) * scale), side) - place[1])
+        if min(size) < 1 or x2 <= x1 or y2 <= y1:
+            return
+        factor = self._factor(right - left, side)
+        source = self._at(factor)
+        part = (x1 / factor, y1 / factor, min(x2 / factor, source.width), min(y2 / factor, source.height))
+        strip.paste(source.resize(size, Image.Resampling.BILINEAR, box=part), (place[0], side * index + place[1]))
+
+    @staticmethod
+    def _factor(box_px: float, side: int) -> int:
+        """How far the picture may be shrunk and still hold twice the pixels that the crop needs: 1, 2, 4 …"""
+        factor = 1
+        while box_px >= 4 * side * factor:
+            factor *= 2
+        return factor
+
+    def _at(self, factor: int) -> Image.Image:
+        if factor not in self._shrunk:
+            self._shrunk[factor] = self.image.reduce(factor)
+        return self._shrunk[factor]
 
 
 def pyramid(image: Image.Image, least: float, factor: float) -> list[tuple[Image.Image, float]]:
@@ -133,21 +176,6 @@ def _best_cells(scores: Vector, threshold: float, most: int) -> tuple[NDArray[np
         best = np.argpartition(-scores[rows, columns], most)[:most]
         rows, columns = rows[best], columns[best]
     return rows, columns
-
-
-def cut_out(image: Image.Image, boxes: Vector, side: int) -> Pixels:
-    """Square boxes of a picture as `(n, side, side, 3)` pixels; black where a box reaches past the edge."""
-    limit = np.array([*image.size, *image.size], np.float32)
-    inside = np.clip(boxes, 0, limit)
-    scale = side / np.maximum(boxes[:, 2] - boxes[:, 0], 1e-6)
-    place = np.rint((inside - np.tile(boxes[:, :2], 2)) * scale[:, None]).astype(int).clip(0, side)
-    # One tall picture for all crops: turning each into an array of its own would cost as much as cutting it.
-    strip = Image.new("RGB", (side, side * len(boxes)))
-    for index, (box, (x1, y1, x2, y2)) in enumerate(zip(inside.tolist(), place.tolist(), strict=True)):
-        if x2 > x1 and y2 > y1 and box[2] > box[0] and box[3] > box[1]:
-            part = image.resize((x2 - x1, y2 - y1), Image.Resampling.BILINEAR, box=tuple(box))
-            strip.paste(part, (x1, side * index + y1))
-    return np.asarray(strip).reshape(len(boxes), side, side, 3)
 
 
 def shifted(boxes: Vector, offsets: Vector) -> Vector:
