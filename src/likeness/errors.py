@@ -15,6 +15,8 @@ LikenessError
 │   │   ├── NoFace
 │   │   ├── SeveralFaces
 │   │   └── FaceRejected         below the quality gate
+│   ├── NameMissing          nothing says whom a photo shows
+│   ├── ProfileInvalid       not a profile card: no object of plain values
 │   └── DatasetError         a folder that is not the data set it is meant to be
 ├── NotFound
 │   ├── PersonNotFound
@@ -23,6 +25,7 @@ LikenessError
 ├── Conflict
 │   ├── PersonExists
 │   ├── PersonAmbiguous          one name, several people
+│   ├── FaceOfAnother            the very same face, enrolled under another person
 │   └── SpaceMismatch            vectors of another embedding space
 ├── CalibrationError
 │   └── RateUnsupported          a false-match rate finer than the calibration can promise
@@ -156,6 +159,18 @@ class FaceRejected(FaceError):
     code = "face_rejected"
 
 
+class NameMissing(InputError):
+    """Nothing says whom a photo shows."""
+
+    code = "name_missing"
+
+
+class ProfileInvalid(InputError):
+    """A profile card is not an object of plain values, or not readable as JSON."""
+
+    code = "profile_invalid"
+
+
 class DatasetError(InputError):
     """A folder or file is not the data set that it is meant to be."""
 
@@ -202,6 +217,12 @@ class PersonAmbiguous(Conflict):
     """Several people have that name; an id is needed."""
 
     code = "person_ambiguous"
+
+
+class FaceOfAnother(Conflict):
+    """The very same face of the same photo is enrolled under another person."""
+
+    code = "face_of_another"
 
 
 class SpaceMismatch(Conflict):

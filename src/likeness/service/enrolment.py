@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import simplejpeg
 
-from likeness.errors import Conflict, InputError, LikenessError, PersonNotFound
+from likeness.errors import FaceOfAnother, InputError, LikenessError, PersonNotFound
 from likeness.gallery.base import Gallery, NewFace, PhotoNote
 from likeness.gallery.identity import clean_name
 from likeness.recognizer import Recognizer
@@ -89,12 +89,6 @@ class Outcome:
         if self.error is not None:
             data["error"] = self.error
         return data
-
-
-class FaceOfAnother(Conflict):
-    """The very same face of the same photo is enrolled under another person."""
-
-    code = "face_of_another"
 
 
 @dataclass(frozen=True, slots=True)

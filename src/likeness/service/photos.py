@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from likeness.errors import InputError, LikenessError, PhotoMissing
+from likeness.errors import LikenessError, NameMissing, PhotoMissing
 
 PHOTO_ENDINGS = frozenset(
     (
@@ -41,12 +41,6 @@ _NOT_NAMES = re.compile(
     re.IGNORECASE,
 )
 _COUNTER = re.compile(r"(?:[\s._-]*\(\d+\)|[\s._-]*#?\d+|[\s._-]+(?:copy|edited|cropped))$", re.IGNORECASE)
-
-
-class NameMissing(InputError):
-    """Nothing says whom a photo shows."""
-
-    code = "name_missing"
 
 
 @dataclass(frozen=True, slots=True)
