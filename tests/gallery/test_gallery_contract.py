@@ -327,3 +327,28 @@ def test_many_probes_give_what_each_gives_alone(gallery):
     for probe, hits in zip(probes, together, strict=True):
         (alone,) = gallery.search(probe[None], 5)
         assert [hit.face_id for hit in alone] == [hit.face_id for hit in hits]
+
+
+def test_every_change_of_people_and_faces_moves_the_counter_and_nothing_else_does(gallery):
+    def counted() -> int:
+        return gallery.info().details["changes"]
+
+    ann, bea = gallery.add([new_face("Ann", 1), new_face("Bea", 2)])
+    changes = {
+        "a face": lambda: gallery.add([new_face("Ann", 3)]),
+        "one face out, one in": lambda: (gallery.remove(face_id=ann.face_id), gallery.add([new_face("Ann", 4)])),
+        "a profile": lambda: gallery.update(ann.person_id, profile={"age": 1}),
+        "a merge": lambda: gallery.merge(bea.person_id, ann.person_id),
+        "new vectors": lambda: gallery.reembed(
+            "other-space", DIMENSION, lambda crops: np.stack([unit(9)] * len(crops))
+        ),
+        "a person": lambda: gallery.remove(ann.person_id),
+    }
+    for what, change in changes.items():
+        before = counted()
+        change()
+        assert counted() != before, what
+    before = counted()
+    gallery.record("look", actor="tests")
+    gallery.note_photos("Ann", [PhotoNote(photo(1), "no_face")], settings_tag="t")
+    assert counted() == before

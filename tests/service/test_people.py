@@ -9,6 +9,7 @@ import pytest
 
 from likeness.bundle import Bundle, write_manifest
 from likeness.errors import InputError, NoFace, PersonExists, PersonNotFound, SpaceMismatch, StorageError
+from likeness.gallery.base import NewFace
 from likeness.recognizer import Recognizer
 from likeness.service import find_photos, open_people, verify
 from likeness.service.people import People
@@ -87,6 +88,22 @@ def test_rarity_is_asked_anew_when_the_gallery_changes_and_none_without_others(p
         people.forget(name)
     [twin] = people.twins(probe(samples, names[0])).twins
     assert twin.rarer_than is None
+
+
+def test_rarity_is_asked_anew_when_faces_change_hands_and_their_number_does_not(people, names, monkeypatch):
+    asked = []
+    ask = people._rarity._ask
+    monkeypatch.setattr(people._rarity, "_ask", lambda: (asked.append(1), ask())[1])
+    people._rarity.rarer_than([0.9])
+    people.gallery.record("look", actor="tests")
+    people._rarity.rarer_than([0.9])
+    assert len(asked) == 1, "an event is no change of the gallery"
+    face = next(people.gallery.faces(people.gallery.person(names[0]).id))
+    people.gallery.remove(face_id=face.id)
+    opposite = NewFace(names[0], -face.embedding, face.crop_jpeg, face.photo_sha256)
+    people.gallery.add([opposite])
+    people._rarity.rarer_than([0.9])
+    assert len(asked) == 2
 
 
 def test_a_photo_without_a_face_has_no_twins(people, samples):

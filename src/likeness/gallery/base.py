@@ -124,7 +124,8 @@ class GalleryInfo:
         space: embedding space of all its vectors.
         index: `exact` or the name of the approximate index in use.
         bytes_on_disk: all files together.
-        details: engine-specific facts for people to read.
+        details: engine-specific facts for people to read. Where an engine can tell, `changes` is a number that is
+            another one after any change of people or faces, whoever made it.
     """
 
     uri: str

@@ -33,7 +33,7 @@ from likeness.gallery.base import (
     ignore_progress,
 )
 from likeness.gallery.identity import clean_name
-from likeness.gallery.schema import get_meta, prepare
+from likeness.gallery.schema import count_changes, get_meta, prepare
 from likeness.gallery.searcher import Searcher
 from likeness.gallery.storage import BUSY_TIMEOUT_S, Store
 from likeness.types import Consent, Person, Vector, check_unit_vectors
@@ -104,12 +104,13 @@ class EmbeddedGallery(Gallery):
                 table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
                 for table in ("people", "faces", "snapshots", "events")
             }
-            tag = ann.read_tag(connection)
+            tag, changes = ann.read_tag(connection), count_changes(connection)
             space, dimension = str(get_meta(connection, "space")), int(str(get_meta(connection, "dimension")))
         index = self._searcher.mode()
         details: dict[str, Any] = {
             "snapshots": count["snapshots"],
             "events": count["events"],
+            "changes": changes,
             "readonly": self._store.readonly,
             "index_pays_above": self._approximate_above,
             "usearch_installed": ann.installed(),

@@ -35,8 +35,7 @@ class Rarity:
         None where the gallery has fewer than two people with faces: nobody has a double there.
         """
         info = self._gallery.info()
-        # Numbers that would hardly move are not worth asking everybody anew for: counts stand for the state.
-        state = (info.people, info.faces, info.space)
+        state = (info.space, info.people, info.faces, info.details.get("changes"))
         if state != self._state:
             self._nearest, self._state = self._ask(), state
         if not len(self._nearest):
