@@ -11,6 +11,7 @@ import pytest
 from likeness.bundle import CATALOGUE, PACKAGED, Bundle, make_bundle
 from likeness.convert import source
 from likeness.errors import BundleCorrupt, WeightsMissing
+from likeness.recognizer import Recognizer
 from likeness.vision.session import Session
 
 dlib = pytest.importorskip("dlib")
@@ -18,11 +19,13 @@ WEIGHTS = "models/dlib_face_recognition_resnet_model_v1.dat"
 
 
 @pytest.fixture(scope="module")
-def chips() -> np.ndarray:
+def chips(samples: Path, recognizer: Recognizer) -> np.ndarray:
+    """Aligned faces of the samples, and patterns that no face has."""
+    faces = [recognizer.face(path).crop for path in sorted(samples.glob("probes/*_new.jpg"))[:6]]
     rng = np.random.default_rng(0)
-    smooth = rng.integers(0, 256, (6, 10, 10, 3)).repeat(15, axis=1).repeat(15, axis=2)
+    smooth = rng.integers(0, 256, (3, 10, 10, 3)).repeat(15, axis=1).repeat(15, axis=2)
     noise = rng.integers(-20, 20, smooth.shape)
-    return (smooth + noise).clip(0, 255).astype(np.uint8)
+    return np.concatenate([np.stack(faces), (smooth + noise).clip(0, 255).astype(np.uint8)])
 
 
 @pytest.fixture(scope="module")
