@@ -12,20 +12,16 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms
 
+import machine
 from likeness.errors import PhotoError
 from likeness.vision.decode import decode_photo
 
@@ -115,22 +111,6 @@ def read_folder(folder: Path) -> list[bytes]:
     return photos
 
 
-def describe_machine() -> dict[str, Any]:
-    """What the numbers hold for."""
-    model = platform.processor() or platform.machine()
-    facts = Path("/proc/cpuinfo")
-    if facts.exists():
-        lines = (line.partition(":") for line in facts.read_text().splitlines())
-        model = next((value.strip() for name, _, value in lines if name.startswith("model name")), model)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "machine": {"cpu": model, "cores": os.cpu_count(), "system": platform.system()},
-        "commit": commit.stdout.strip() or None,
-        "versions": {name: version(name) for name in ("likeness", "numpy", "pillow", "simplejpeg")}
-        | {"python": platform.python_version()},
-    }
-
-
 def main() -> None:
     """Measure, print a table and write the JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -150,7 +130,8 @@ def main() -> None:
     print(f"{'ms per photo':24}" + "".join(f"{name:>22}" for name in DECODERS))
     for name, row in results.items():
         print(f"{name:24}" + "".join(f"{row[decoder]:22.2f}" for decoder in DECODERS))
-    report = {**describe_machine(), "target_side_px": TARGET_SIDE_PX, "ms_per_photo": results}
+    facts = machine.describe("likeness", "numpy", "pillow", "simplejpeg")
+    report = {"machine": facts, "target_side_px": TARGET_SIDE_PX, "ms_per_photo": results}
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(report, indent=2) + "\n")
 

@@ -5,7 +5,13 @@
 Vectors are synthetic and face-like: identities of ten photos each, two photos of one identity at a cosine of about
 0.67, seeded. Probes are further photos of enrolled identities. Each engine runs in a process of its own. Recall of a
 gallery counts people, that of a bare engine counts faces, each against exact search. Memory is the growth of the
-process's own memory (RssAnon), without files that are mapped. Results of other sizes in the JSON file are kept.
+process's own memory (RssAnon), without files that are mapped.
+
+Each engine's row is written as soon as it is measured, in place of the older one of that size and engine; all other
+rows in the JSON file are kept. With `--work` the vectors and galleries are kept too: a run that was stopped goes on
+from there, and one engine can be measured alone:
+
+    python benchmarks/search.py --sizes 1000000 --engines gallery-index --work DIR --json OUT
 """
 
 from __future__ import annotations
@@ -13,14 +19,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+import machine
 from likeness.gallery.base import NewFace
 from likeness.gallery.embedded import EmbeddedGallery, open_embedded
 
@@ -39,6 +44,12 @@ CROP_BYTES = 1024
 BATCH = 500
 K = 10
 SPACE = "benchmark"
+NEEDS = {
+    "gallery-exact": ("enrol",),
+    "gallery-index": ("enrol",),
+    "usearch-i8": ("enrol", "gallery-index"),
+}
+"""What must have run before an engine, in the same folder; done unmeasured where it was not asked for."""
 ENGINES = ("enrol", "gallery-exact", "gallery-index", "numpy", "usearch-i8", "faiss-flat")
 
 Array = NDArray[np.float32]
@@ -58,16 +69,35 @@ def _unit(vectors: Array) -> Array:
 
 
 def prepare(folder: Path, size: int, probes: int) -> None:
-    """Write vectors, probes and the exact answers (faces and people) into a folder."""
+    """Write vectors, probes and the exact answers (faces and people) into a folder that does not have them yet."""
+    facts = {"size": size, "probes": probes, "dimension": DIMENSION, "photos": PHOTOS, "cosine": SAME_COSINE}
+    done = folder / "done.json"
+    if done.exists():
+        if json.loads(done.read_text()) == facts:
+            return
+        raise SystemExit(f"{folder} holds other data than is asked for: name another folder, or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
     vectors = clustered(size // PHOTOS, PHOTOS, seed=1)
     chosen = np.random.default_rng(3).choice(size // PHOTOS, probes, replace=size // PHOTOS < probes)
     wanted = clustered(size // PHOTOS, 1, seed=2)[chosen]
     np.save(folder / "vectors.npy", vectors)
     np.save(folder / "probes.npy", wanted)
-    scores = wanted @ vectors.T
-    np.save(folder / "faces.npy", np.argsort(-scores, axis=1)[:, :K])
-    people = scores.reshape(probes, -1, PHOTOS).max(axis=2)
-    np.save(folder / "people.npy", np.argsort(-people, axis=1)[:, :K])
+    answers = [_nearest(vectors, probe) for probe in wanted]  # one by one: all scores of 1M faces would take 2 GB
+    np.save(folder / "faces.npy", np.stack([faces for faces, _ in answers]))
+    np.save(folder / "people.npy", np.stack([people for _, people in answers]))
+    done.write_text(json.dumps(facts))
+
+
+def _nearest(vectors: Array, probe: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The `K` nearest faces and the `K` nearest people, best first."""
+    scores = vectors @ probe
+    return _best(scores), _best(scores.reshape(-1, PHOTOS).max(axis=1))
+
+
+def _best(scores: Array) -> NDArray[np.int64]:
+    best = np.argpartition(scores, -K)[-K:]
+    ordered: NDArray[np.int64] = best[np.argsort(-scores[best])]
+    return ordered
 
 
 def measure(folder: Path, engine: str) -> dict[str, Any]:
@@ -104,18 +134,29 @@ def opened(folder: Path, above: int) -> EmbeddedGallery:
 
 
 def enrol(folder: Path) -> Started:
-    """Add all faces in batches, ten photos a person, each batch durable before the next."""
+    """Add all faces in batches, ten photos a person, each batch durable before the next; goes on where it stopped."""
     vectors = np.load(folder / "vectors.npy")
     crop = os.urandom(CROP_BYTES)
     with opened(folder, 10**9) as gallery:
+        there = gallery.info().faces
         started = time.perf_counter()
-        for start in range(0, len(vectors), BATCH):
+        for start in range(there, len(vectors), BATCH):
             rows = range(start, min(start + BATCH, len(vectors)))
             gallery.add([NewFace(f"P{row // PHOTOS}", vectors[row], crop, f"{row:064x}") for row in rows])
         seconds = time.perf_counter() - started
         size = gallery.info().bytes_on_disk
-    facts = {"faces_per_s": round(len(vectors) / seconds), "batch": BATCH, "crop_bytes": CROP_BYTES}
-    return None, {**facts, "file_mb": round(size / 2**20, 1)}
+    added = len(vectors) - there
+    once = _once(folder / "enrolled.json", {"faces_per_s": round(added / seconds)} if added else None)
+    return None, {**once, "batch": BATCH, "crop_bytes": CROP_BYTES, "file_mb": round(size / 2**20, 1)}
+
+
+def _once(file: Path, facts: dict[str, Any] | None) -> dict[str, Any]:
+    """Remember what is measured only while it is done; told again (None) where a folder is used again."""
+    if facts is not None:
+        file.write_text(json.dumps(facts))
+        return facts
+    told: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return told
 
 
 def _gallery(folder: Path, above: int) -> Started:
@@ -125,9 +166,9 @@ def _gallery(folder: Path, above: int) -> Started:
         started = time.perf_counter()
         if gallery.info().index == "exact":
             gallery.build_index()
-            facts["build_s"] = round(time.perf_counter() - started, 1)
             gallery.close()
-            return None, facts
+            return None, _once(folder / "built.json", {"build_s": round(time.perf_counter() - started, 1)})
+        facts |= _once(folder / "built.json", None)
         facts["index_mb"] = round(Path(f"{folder / 'gallery'}.ann").stat().st_size / 2**20, 1)
     started = time.perf_counter()
     gallery.search(np.load(folder / "probes.npy")[:1], 1)
@@ -139,9 +180,7 @@ def _numpy(folder: Path) -> Started:
     vectors = np.load(folder / "vectors.npy")
 
     def search(probe: Array) -> Sequence[int]:
-        scores = vectors @ probe
-        best = np.argpartition(scores, -K)[-K:]
-        return [int(row) for row in best[np.argsort(-scores[best])]]
+        return [int(row) for row in _best(vectors @ probe)]
 
     return search, {}
 
@@ -183,31 +222,6 @@ def own_memory() -> int:
     return 1024 * int(line.split()[1])
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    model = next((one.partition(":")[2].strip() for one in lines if one.startswith("model name")), platform.processor())
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
-
-
-def versions() -> dict[str, str | None]:
-    """The packages at work; None for one that is not installed."""
-    found: dict[str, str | None] = {}
-    for name in ("likeness", "numpy", "usearch", "faiss-cpu"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-def commit() -> str:
-    """The state of the code."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-
 def in_child(folder: Path, engine: str) -> dict[str, Any]:
     """`measure` in a fresh process."""
     command = [sys.executable, __file__, "--one", engine, "--folder", str(folder)]
@@ -216,22 +230,24 @@ def in_child(folder: Path, engine: str) -> dict[str, Any]:
     return facts
 
 
-def run(size: int, engines: Sequence[str], probes: int, work: str | None) -> list[dict[str, Any]]:
-    """All engines on one size."""
-    results = []
-    with tempfile.TemporaryDirectory(dir=work) as name, Progress() as progress:
-        folder = Path(name)
+def run(size: int, engines: Sequence[str], probes: int, work: Path, keep: Callable[[dict[str, Any]], None]) -> None:
+    """All engines on one size; `keep` is given each one's row as soon as there is one."""
+    with Progress() as progress:
+        folder = work / str(size)
         task = progress.add_task(f"{size:,} faces: data", total=len(engines) + 1)
         prepare(folder, size, probes)
         for engine in engines:
             progress.update(task, description=f"{size:,} faces: {engine}", advance=1)
+            started = datetime.now(UTC).isoformat(timespec="seconds")
+            for needed in NEEDS.get(engine, ()):
+                if needed not in engines:  # its own row, if any, stays what it was
+                    in_child(folder, needed)
             facts = in_child(folder, engine)
-            if "build_s" in facts:  # built in a process of its own; measured in another
+            if engine == "gallery-index" and "p50_ms" not in facts:  # built in one process; measured in another
                 facts |= in_child(folder, engine)
             load = os.getloadavg()[0]
-            results.append({"faces": size, "engine": engine, **facts, "load": round(load, 1)})
+            keep({"faces": size, "engine": engine, **facts, "load": round(load, 1), "date": started})
         progress.update(task, advance=1)
-    return results
 
 
 def main() -> None:
@@ -241,7 +257,7 @@ def main() -> None:
     parser.add_argument("--engines", default=",".join(ENGINES))
     parser.add_argument("--probes", type=int, default=500)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--work", help="folder for the temporary files")
+    parser.add_argument("--work", type=Path, help="folder whose vectors and galleries are kept and used again")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -249,34 +265,44 @@ def main() -> None:
         sys.stdout.write(json.dumps(measure(given.folder, given.one)))
         return
     missing = {"usearch-i8": "usearch", "gallery-index": "usearch", "faiss-flat": "faiss"}
-    engines = [one for one in given.engines.split(",") if one not in missing or find_spec(missing[one])]
-    stamp = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit()}
-    sizes = [int(one) for one in given.sizes.split(",")]
-    results = [{**one, **stamp} for size in sizes for one in run(size, engines, given.probes, given.work)]
-    for one in results:
-        sys.stdout.write(json.dumps(one) + "\n")
-    if given.json:
-        write(given.json, results, sizes)
+    wanted = given.engines.split(",")
+    if unknown := sorted(set(wanted) - set(ENGINES)):
+        parser.error(f"no engine {', '.join(unknown)}; there are {', '.join(ENGINES)}")
+    engines = [one for one in ENGINES if one in wanted and (one not in missing or find_spec(missing[one]))]
+    facts = machine.describe("likeness", "numpy", "usearch", "faiss-cpu")
+
+    def keep(row: dict[str, Any]) -> None:
+        row["commit"] = facts["commit"]
+        sys.stdout.write(json.dumps(row) + "\n")
+        if given.json:
+            write(given.json, row, facts)
+
+    with tempfile.TemporaryDirectory() as aside:
+        for size in given.sizes.split(","):
+            run(int(size), engines, given.probes, given.work or Path(aside), keep)
 
 
-def write(path: Path, results: list[dict[str, Any]], sizes: list[int]) -> None:
-    """Replace the results of these sizes in a file."""
+def write(path: Path, row: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Put one row into a file, in place of an older one of the same size and engine; all others stay."""
     old = json.loads(path.read_text())["results"] if path.exists() else []
-    kept = [one for one in old if one["faces"] not in sizes]
-    merged = sorted(kept + results, key=lambda one: one["faces"])
-    measured = {
-        size: {one["engine"] for one in merged if one["faces"] == size} for size in {one["faces"] for one in merged}
-    }
+    place = (row["faces"], row["engine"])
+    merged = [one for one in old if (one["faces"], one["engine"]) != place] + [row]
+    merged.sort(key=lambda one: (one["faces"], ENGINES.index(one["engine"])))
+    measured: dict[int, set[str]] = {}
+    for one in merged:
+        measured.setdefault(one["faces"], set()).add(one["engine"])
     data = {
         "about": " ".join((__doc__ or "").split("\n\n")[0].split()),
         "data": {"dimension": DIMENSION, "photos_per_identity": PHOTOS, "same_identity_cosine": SAME_COSINE},
-        "machine": machine(),
-        "versions": versions(),
+        # Date and commit stand in each row: rows may come from several runs.
+        "machine": {name: value for name, value in facts.items() if name not in ("commit", "date")},
         "not_run": {size: [one for one in ENGINES if one not in had] for size, had in sorted(measured.items())},
         "results": merged,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(data, indent=1) + "\n")
+    aside = path.with_name(f"{path.name}.part")
+    aside.write_text(json.dumps(data, indent=1) + "\n")
+    aside.replace(path)
 
 
 if __name__ == "__main__":
