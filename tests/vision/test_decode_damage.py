@@ -360,3 +360,27 @@ def test_importing_the_decoder_loads_no_codec() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def _crowded_tiff(entries: int, values: int) -> bytes:
+    """A TIFF whose directory names the same large array over and over."""
+    array = 8 + 2 + 12 * entries + 4
+    directory = struct.pack("<HHII", 273, 4, values, array) * entries
+    return struct.pack("<4sIH", b"II*\0", 8, entries) + directory + bytes(4 + 4 * values)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (
+            b"\xff\xd8" + b"\xff" * 4_000_000,
+            "a JPEG of fill bytes: looking for a marker took the square of their number",
+        ),
+        (_crowded_tiff(60_000, 500_000), "a TIFF that names one array 60,000 times: each was read"),
+    ],
+    ids=["jpeg", "tiff"],
+)
+def test_a_small_file_cannot_ask_for_hours_of_work(data: bytes, reason: str) -> None:
+    with pytest.raises(PhotoError):
+        decode_photo(data)

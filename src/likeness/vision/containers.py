@@ -10,6 +10,9 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from likeness.errors import PhotoCorrupt
 from likeness.vision import jpeg
 
@@ -150,14 +153,17 @@ def _tiff_reaches_past(data: bytes) -> bool:
     first = next(_tiff_directories(data), None)
     if first is None or first[0] + 2 + 12 * first[1] > len(data):
         return True
-    arrays: dict[int, tuple[int, ...]] = {}
+    arrays: dict[int, NDArray[np.uint64]] = {}
     for at in range(first[0] + 2, first[0] + 2 + 12 * first[1], 12):
         tag, kind, count = struct.unpack_from(order + "HHI", data, at)
-        if tag in (273, 279, 324, 325) and kind in (3, 4):
+        # A tag stands once in a directory. Reading each mention would let a small file ask for hours of work.
+        if tag in (273, 279, 324, 325) and kind in (3, 4) and tag not in arrays:
             width = 2 if kind == 3 else 4
             start = at + 8 if width * count <= 4 else struct.unpack_from(order + "I", data, at + 8)[0]
             if start + width * count > len(data):
                 return True
-            arrays[tag] = struct.unpack_from(f"{order}{count}{'H' if kind == 3 else 'I'}", data, start)
-    offsets, sizes = arrays.get(273) or arrays.get(324) or (), arrays.get(279) or arrays.get(325) or ()
-    return any(start + size > len(data) for start, size in zip(offsets, sizes, strict=False))
+            arrays[tag] = np.frombuffer(data, f"{order}u{width}", count, start).astype(np.uint64)
+    none = np.empty(0, np.uint64)
+    offsets, sizes = arrays.get(273, arrays.get(324, none)), arrays.get(279, arrays.get(325, none))
+    shared = min(len(offsets), len(sizes))
+    return bool((offsets[:shared] + sizes[:shared] > len(data)).any())

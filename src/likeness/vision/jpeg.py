@@ -21,7 +21,8 @@ from likeness.vision.orientation import read_orientation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MARKER: Final = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+# The last 0xFF before a marker's code; those that fill the room before it are passed over, each looked at once.
+_MARKER: Final = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _READ_FRAMES: Final = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))
 _SEQUENTIAL_FRAMES: Final = frozenset((0xC0, 0xC1, 0xC9))
