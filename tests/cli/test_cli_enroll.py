@@ -78,6 +78,17 @@ def test_json_has_a_line_for_each_photo_and_a_summary(cli, samples):
     assert last["summary"]["duplicate"] == len(photos)
 
 
+def test_a_bad_profile_is_a_warning_that_names_the_file(cli, probe, tmp_path):
+    folder = tmp_path / "Zoe"
+    folder.mkdir()
+    with Image.open(probe) as image:
+        image.save(folder / "1.jpg")
+    (folder / "profile.json").write_text("{")
+    done = cli("enroll", tmp_path)
+    assert (done.code, done.err.startswith("warning: "), str(folder / "profile.json") in done.err) == (0, True, True)
+    assert "1 added" in done.out
+
+
 def test_consent_and_retention_reach_the_record(cli, samples, tmp_path):
     photo = tmp_path / "copy.jpg"
     with Image.open(next((samples / "probes").glob("*_new.jpg"))) as image:

@@ -28,6 +28,39 @@ def test_a_person_is_shown_renamed_and_merged(cli, names):
     assert cli("people", "show", "New Name").code == 4
 
 
+def test_a_profile_is_shown_and_changed(cli, names, tmp_path):
+    def shown():
+        return cli("people", "profile", names[0], "--json").lines[0]["profile"]
+
+    done = cli("people", "profile", names[0], "--set", "age_years=41", "--set", "likes=tea = good", "--unset", "city")
+    assert done.code == 0
+    assert (shown()["age_years"], shown()["likes"], "city" in shown()) == (41, "tea = good", False)
+    (tmp_path / "card.json").write_text('{"occupation": "baker"}')
+    assert cli("people", "profile", names[0], "--from", tmp_path / "card.json", "--set", "a=[1]").code == 0
+    assert shown() == {"occupation": "baker", "a": [1]}
+    assert "baker" in cli("people", "profile", names[0]).out
+    assert "baker" in cli("people", "show", names[0]).out
+    assert cli("people", "show", names[0], "--json").lines[0]["profile"] == shown()
+    assert cli("audit", "--json").lines[-1]["details"] == {}
+    (tmp_path / "card.json").write_text("{}")
+    assert cli("people", "profile", names[0], "--from", tmp_path / "card.json").code == 0
+    assert "has no profile yet" in cli("people", "profile", names[0]).out
+
+
+def test_a_profile_that_cannot_be_used_changes_nothing(cli, names, tmp_path):
+    before = cli("people", "profile", names[0], "--json").out
+    (tmp_path / "card.json").write_text("[]")
+    for arguments, code in (
+        (["--from", tmp_path / "card.json"], 3),
+        (["--from", tmp_path / "none.json"], 3),
+        (["--unset", "nothing"], 3),
+        (["--set", "nothing"], 2),
+        (["--set", "=1"], 2),
+    ):
+        assert cli("people", "profile", names[0], *arguments).code == code, arguments
+    assert cli("people", "profile", names[0], "--json").out == before
+
+
 def test_forgetting_asks_first_and_says_what_was_erased(cli, names):
     refused = cli("people", "forget", names[0])
     assert (refused.code, "--yes" in refused.err) == (2, True)

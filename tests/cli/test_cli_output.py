@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from likeness.cli.cards import card_facts, card_line, card_lines
 from likeness.cli.output import Output, chance, percent, printable
 
 
@@ -17,6 +18,25 @@ def test_small_rates_keep_two_digits(rate, words):
 )
 def test_a_probability_is_never_rounded_to_certainty(probability, words):
     assert chance(probability) == words
+
+
+def test_a_profile_is_said_in_a_line_and_in_few_short_ones():
+    card = {
+        "age_years": 29,
+        "home_town": "Lagos",
+        "likes": ["tea", "chess"],
+        "shoe_size": 41,
+        "x": {"y": 1},
+        "ok": True,
+    }
+    assert card_line(card) == "age 29 years, Lagos, tea, chess, shoe size 41"
+    assert card_line(card, 22) == "age 29 years, Lagos …"
+    assert card_line({}) == ""
+    assert card_lines({"a": "one two three four", "b": "five six seven eight nine"}, width=12) == (
+        "one two",
+        "three …",
+    )
+    assert card_facts({"a": "b", "c": [1]}) == [("a", "b"), ("c", "[1]")]
 
 
 def test_control_characters_are_spelled_out():

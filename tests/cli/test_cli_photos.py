@@ -92,7 +92,10 @@ def test_twins_are_printed_saved_and_drawn(cli, probe, names, tmp_path):
     assert {twin["picture"] for twin in line["twins"]} == {str(path) for path in (tmp_path / "p").iterdir()}
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.width > 3 * 200
-    assert names[0] in cli("twins", probe).out
+    assert line["twins"][0]["profile"]["age_years"] >= 18
+    shown = cli("twins", probe).out
+    assert names[0] in shown
+    assert line["twins"][0]["profile"]["occupation"] in shown
 
 
 def test_verify_says_whether_two_photos_show_one_person(cli, probe, samples, names):

@@ -66,6 +66,25 @@ def test_a_stated_name_wins_over_folders_and_files(tmp_path):
     assert [photo.name for photo in find_photos([tmp_path], name="Cleo", named=True)] == ["Cleo"]
 
 
+@pytest.mark.parametrize(
+    ("given", "name", "with_card"),
+    [
+        pytest.param(["."], None, ["Anna/1.jpg"], id="the folder that names the person"),
+        pytest.param(["Anna"], "Cleo", ["Anna/1.jpg"], id="the folder given with a name"),
+        pytest.param(["Anna/1.jpg", "Anna/profile.json"], "Cleo", ["Anna/1.jpg"], id="both files, with a name"),
+        pytest.param(["."], "Cleo", [], id="not one further down, which is somebody else's"),
+        pytest.param(["Anna"], None, [], id="not where files carry the names"),
+        pytest.param(["Anna/1.jpg"], "Cleo", [], id="not where a photo is given alone"),
+    ],
+)
+def test_a_profile_card_comes_with_its_persons_photos_and_is_no_photo(tmp_path, given, name, with_card):
+    _touch(tmp_path / "Anna" / "1.jpg", tmp_path / "Anna" / "profile.json", tmp_path / "Bo" / "2.jpg")
+    found = list(find_photos([tmp_path / path for path in given], name=name, named=True))
+    assert not any(photo.path.endswith("profile.json") for photo in found)
+    cards = {Path(photo.path).relative_to(tmp_path).as_posix(): photo.card for photo in found if photo.card}
+    assert cards == {path: str(tmp_path / "Anna" / "profile.json") for path in with_card}
+
+
 def test_a_photo_that_names_nobody_comes_with_the_reason(tmp_path):
     _touch(tmp_path / "IMG_0001.jpg")
     [photo] = find_photos([tmp_path], named=True)

@@ -59,8 +59,9 @@ def enroll(
     """Put the people of photos into the gallery.
 
     PATH is a photo, a folder with a folder for each person (Anna_Lee/…), or a folder of photos named after people
-    (Anna_Lee_0001.jpg). Photos enrolled or refused before are skipped: run the same command again to go on where it
-    was stopped.
+    (Anna_Lee_0001.jpg). A file profile.json (a JSON object) in a person's folder is taken into their profile.
+
+    Photos enrolled or refused before are skipped: run the same command again to go on where it was stopped.
     """
     from likeness.service import EnrolOptions, find_photos
 
@@ -159,7 +160,10 @@ def _future(day: datetime | None) -> date | None:
 def _show(output: Output, outcome: Outcome, *, verbose: bool, shown: int) -> None:
     if output.as_json:
         output.json(outcome.as_dict())
-    elif outcome.error is not None:
+        return
+    for warning in outcome.warnings:
+        output.warn(f"warning: {warning}")
+    if outcome.error is not None:
         if verbose or shown <= REFUSALS_SHOWN:
             output.text(f"refused    {outcome.path}: {outcome.error['message']}")
         elif shown == REFUSALS_SHOWN + 1:

@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "twins": ("twins", "Find the people who look most like a face."),
     "verify": ("verify", "Say whether two photos show one person."),
     "describe": ("describe", "Find the faces on photos: boxes, landmarks, quality, embeddings."),
-    "people": ("people", "List, show, rename, merge, forget and export people."),
+    "people": ("people", "List, show, rename, merge, forget and export people; their profiles."),
     "gallery": ("gallery", "Look after the gallery: info, check, snapshot, re-embed."),
     "models": ("models", "List, show and verify models and their licences."),
     "evaluate": ("evaluate", "Measure models on data sets."),

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
+from likeness.cli.cards import card_facts
 from likeness.cli.flags import Flags, common_options
 
 
 @click.group()
 @common_options
 def people() -> None:
-    """List, show, rename, merge, forget and export people. PERSON is a name or an id."""
+    """List and show people, change their profiles, rename, merge, forget and export them. PERSON is a name or an id."""
 
 
 @people.command("list")
@@ -51,13 +53,61 @@ def show(flags: Flags, person: str) -> None:
         ("in the gallery since", data["created_at"]),
         ("consent", consent.get("basis", "not recorded")),
         ("keep until", data["retain_until"] or "without end"),
-        *((str(name), value) for name, value in data["profile"].items()),
     ]
     flags.output.facts(facts, title=data["name"])
+    if data["profile"]:
+        flags.output.facts(card_facts(data["profile"]), title="profile")
     rows = [
         (face["id"], f"{face['quality']:.2f}", face["created_at"][:10], face["source"]) for face in data["pictures"]
     ]
     flags.output.table(("picture", "quality", "added", "from"), rows)
+
+
+@people.command()
+@click.argument("person")
+@click.option("--set", "put", multiple=True, metavar="KEY=VALUE", help="Put a value: JSON if it is JSON, else text.")
+@click.option("--unset", "remove", multiple=True, metavar="KEY", help="Take a value out.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.json",
+    help="Take the whole profile from a JSON object in a file; --unset and --set come after it.",
+)
+@common_options
+@click.pass_obj
+def profile(flags: Flags, person: str, put: tuple[str, ...], remove: tuple[str, ...], source: Path | None) -> None:
+    """Show a person's profile, or change it: what else is known of them, under keys of your choice.
+
+    --set, --unset may be given several times.
+    """
+    from likeness.service.cards import read_card
+
+    values = _assignments(put)
+    whole = None if source is None else read_card(source)
+    with flags.people(with_model=False) as opened:
+        if put or remove or source is not None:
+            found = opened.change_profile(person, put=values, remove=remove, whole=whole)
+        else:
+            found = opened.profile(person)
+    if flags.output.as_json:
+        flags.output.json({"id": found.id, "name": found.name, "profile": found.profile})
+    elif found.profile:
+        flags.output.facts(card_facts(found.profile), title=found.name)
+    else:
+        flags.output.text(f"{found.name} has no profile yet; --set KEY=VALUE starts one")
+
+
+def _assignments(given: tuple[str, ...]) -> dict[str, Any]:
+    from likeness.service.cards import parse_value
+
+    values = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not key.strip() or not equals:
+            raise click.BadParameter(f"expected KEY=VALUE, got {text!r}", param_hint="--set")
+        values[key.strip()] = parse_value(value)
+    return values
 
 
 @people.command()

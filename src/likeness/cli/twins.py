@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from likeness.cli.cards import card_line, card_lines
 from likeness.cli.flags import Flags, common_options
 from likeness.cli.output import chance, percent
 from likeness.errors import InputError
@@ -74,16 +75,21 @@ def _show(output: Output, answer: TwinAnswer) -> None:
     for twin in answer.twins:
         match = twin.match
         rows.append(
-            (
+            [
                 twin.rank,
                 match.name,
                 f"{match.similarity:.3f}",
                 chance(match.probability),
                 percent(match.fpir),
                 "—" if twin.rarer_than is None else f"{twin.rarer_than:.0%} here",
-            )
+            ]
         )
-    output.table(("", "person", "similarity", "same person", "false-positive rate", "rarer than"), rows)
+    columns = ["", "person", "similarity", "same person", "false-positive rate", "rarer than"]
+    cards = [card_line(twin.profile) for twin in answer.twins]
+    if any(cards):
+        columns.append("profile")
+        rows = [[*row, card] for row, card in zip(rows, cards, strict=True)]
+    output.table(columns, rows)
 
 
 def _save(people: People, answer: TwinAnswer, folder: Path) -> dict[int, str]:
@@ -117,4 +123,5 @@ def _lines(twin: Twin) -> tuple[str, ...]:
         f"similarity {match.similarity:.3f}",
         f"same person {chance(match.probability)}",
         *rare,
+        *card_lines(twin.profile),
     )

@@ -20,6 +20,7 @@ from likeness.errors import FaceOfAnother, InputError, LikenessError, PersonNotF
 from likeness.gallery.base import Gallery, NewFace, PhotoNote
 from likeness.gallery.identity import clean_name
 from likeness.recognizer import Recognizer
+from likeness.service.cards import CardTaker
 from likeness.service.choosing import DOMINANT, Pick, choose, expect_quality
 from likeness.service.looking import digest, load_models
 from likeness.service.photos import FoundPhoto
@@ -61,6 +62,7 @@ class Outcome:
         status: `added`, `duplicate` (enrolled before), or `refused` (see `error`).
         note: what else there is to say, such as which of several faces was taken.
         earlier: known from an earlier run; the photo was not looked at again.
+        warnings: what else went wrong on the way, such as a profile card that cannot be read.
     """
 
     path: str
@@ -72,6 +74,7 @@ class Outcome:
     note: str = ""
     error: dict[str, str] | None = None
     earlier: bool = False
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -88,17 +91,20 @@ class Outcome:
             data["note"] = self.note
         if self.error is not None:
             data["error"] = self.error
+        if self.warnings:
+            data["warnings"] = list(self.warnings)
         return data
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A photo that was looked at: its outcome so far, its digest, the face to add, the note to keep."""
+    """A photo that was looked at: its outcome so far, digest, the face to add, the note to keep, the card beside it."""
 
     outcome: Outcome
     sha256: str | None = None
     face: NewFace | None = None
     refusal: LikenessError | None = None
+    card: str | None = None
 
 
 class Enrolment:
@@ -108,6 +114,7 @@ class Enrolment:
         self._recognizer, self._gallery, self._actor, self._options = recognizer, gallery, actor, options
         load_models(recognizer)
         self._tag = settings_tag(recognizer, options)
+        self._cards = CardTaker(gallery, again=options.again)
         self._claimed: dict[tuple[str, int], str] = {}
         self._restated: set[str] = set()
 
@@ -127,6 +134,9 @@ class Enrolment:
 
     def _look(self, photo: FoundPhoto) -> _Look:
         """Everything that can be done about one photo without writing; runs on several threads."""
+        return replace(self._examine(photo), card=photo.card)
+
+    def _examine(self, photo: FoundPhoto) -> _Look:
         if photo.error is not None:
             return _Look(Outcome(photo.path, photo.name, "refused", error=photo.error.as_dict()))
         sha256: str | None = None
@@ -214,9 +224,25 @@ class Enrolment:
                 replace(look.outcome, status=result.status, person_id=result.person_id, face_id=result.face_id)
             )
         self._note_refusals(looks)
-        if grown:
-            self._gallery.record("enroll", actor=self._actor, faces=grown)
+        outcomes, profiles = self._take_cards(looks, outcomes)
+        if grown or profiles:
+            # Where profiles were taken from cards, their owners' ids.
+            details: dict[str, Any] = {"faces": grown} | ({"profiles": profiles} if profiles else {})
+            self._gallery.record("enroll", actor=self._actor, **details)
         return outcomes
+
+    def _take_cards(self, looks: Sequence[_Look], outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[str]]:
+        """The outcomes, with warnings about cards that cannot be used, and the ids of people whose card was taken."""
+        warned, profiles = list(outcomes), []
+        for at, (look, outcome) in enumerate(zip(looks, outcomes, strict=True)):
+            if look.card is None or outcome.person_id is None or outcome.name is None:
+                continue
+            taken, warning = self._cards.take(look.card, outcome.name, outcome.person_id)
+            if taken:
+                profiles.append(outcome.person_id)
+            if warning:
+                warned[at] = replace(outcome, warnings=(*outcome.warnings, warning))
+        return warned, profiles
 
     def _restate(self, person_id: str | None) -> None:
         """Consent and retention hold for those enrolled before, too, whose photos are skipped."""

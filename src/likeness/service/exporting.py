@@ -17,8 +17,8 @@ from likeness.types import Person
 
 _README = """This folder holds everything that the gallery keeps about one person.
 
-person.json   who, since when, consent and retention, and for each picture: the file it came from (as its owner
-              named it), the sha256 of that file, the quality, and the embedding: the numbers that faces are
+person.json   who, since when, profile, consent and retention, and for each picture: the file it came from (as its
+              owner named it), the sha256 of that file, the quality, and the embedding: the numbers that faces are
               compared by
 pictures/     the enrolled pictures, named by their number in person.json
 trail.json    what was done with this person's data, when, and by whom

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +16,7 @@ from likeness.errors import InputError, StorageError
 from likeness.gallery import Gallery, open_gallery
 from likeness.gallery.base import Finding, ignore_progress
 from likeness.recognizer import Recognizer, Source
+from likeness.service.cards import changed
 from likeness.service.choosing import Pick
 from likeness.service.enrolment import Enrolment, EnrolOptions, Outcome
 from likeness.service.exporting import export_person
@@ -197,6 +198,36 @@ class People(AbstractContextManager["People"]):
         ]
         self._record("show", person.id)
         return person.as_dict() | {"pictures": pictures}
+
+    def profile(self, name_or_id: str) -> Person:
+        """A person, to read their profile card.
+
+        Raises:
+            PersonNotFound: nobody has that id or name.
+        """
+        person = self.gallery.person(name_or_id)
+        self._record("show", person.id)
+        return person
+
+    def change_profile(
+        self,
+        name_or_id: str,
+        *,
+        put: Mapping[str, Any] | None = None,
+        remove: Sequence[str] = (),
+        whole: Mapping[str, Any] | None = None,
+    ) -> Person:
+        """Change a person's profile card: take `whole` in its place, then `remove` keys, then `put` others.
+
+        Raises:
+            PersonNotFound: nobody has that id or name.
+            ProfileInvalid: a key to remove is not there, or a value is no plain JSON.
+        """
+        person = self.gallery.person(name_or_id)
+        card = changed(person.profile, put=put or {}, remove=remove, whole=whole)
+        person = self.gallery.update(person.id, profile=card)
+        self._record("profile", person.id)
+        return person
 
     def rename(self, name_or_id: str, new_name: str) -> Person:
         """Give a person another name.

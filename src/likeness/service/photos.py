@@ -2,6 +2,7 @@
 
 A folder is walked. To enrol, a photo's person is, in this order: the name that was stated; the name of the folder
 that holds it, where that folder lies below the one given; the name in the file's own name, without its counter.
+A `profile.json` in a person's folder is no photo: it comes with the photos beside it, as that person's profile card.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ PHOTO_ENDINGS = frozenset(
 )
 """Endings of the files taken from a folder; a file that is named itself is taken whatever it is called."""
 
+CARD = "profile.json"
+
 # What cameras, phones and programs call photos: these say nothing about who is on them.
 _NOT_NAMES = re.compile(
     r"(img|image|photo|picture|pic|foto|bild|scan|screenshot|dsc[nf]?|dcim|pxl|mvimg|p|gopr|frame|face|crop|untitled|"
@@ -45,11 +48,15 @@ _COUNTER = re.compile(r"(?:[\s._-]*\(\d+\)|[\s._-]*#?\d+|[\s._-]+(?:copy|edited|
 
 @dataclass(frozen=True, slots=True)
 class FoundPhoto:
-    """A photo that was asked for: its path, the person's name where it carries one, or why it cannot be used."""
+    """A photo that was asked for: its path, the person's name where it carries one, or why it cannot be used.
+
+    `card` is the path of the profile card that stands in the person's folder.
+    """
 
     path: str
     name: str | None = None
     error: LikenessError | None = None
+    card: str | None = None
 
 
 def find_photos(
@@ -60,18 +67,16 @@ def find_photos(
     With `named` (or a `name` for all) each photo must say whose it is; one that does not comes with an error. So does
     a path that does not exist, and a folder without photos.
     """
-    for given in paths:
-        path = Path(given)
-        if not path.is_dir():
-            yield _found(path, None, name, named or name is not None)
-            continue
-        count = 0
-        for file in _walk(path):
-            count += 1
-            folder = None if file.parent == path else file.parent.name
-            yield _found(file, folder, name, named or name is not None)
-        if not count:
-            yield FoundPhoto(str(path), error=PhotoMissing(f"there are no photos in the folder {str(path)!r}"))
+    given = [Path(path) for path in paths]
+    named = named or name is not None
+    for path in given:
+        if path.is_dir():
+            yield from _in_folder(path, name, named)
+        elif path.name != CARD:
+            card = path.with_name(CARD)
+            yield _found(path, None, name, named, card if name is not None and card in given else None)
+        elif not any(other.parent == path.parent and other != path for other in given):
+            yield _found(path, None, name, named, None)
 
 
 def name_from_folder(folder: str) -> str | None:
@@ -104,12 +109,26 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield Path(place) / file
 
 
-def _found(path: Path, folder: str | None, name: str | None, named: bool) -> FoundPhoto:
+def _in_folder(path: Path, name: str | None, named: bool) -> Iterator[FoundPhoto]:
+    parent: Path | None = None
+    card: Path | None = None
+    for file in _walk(path):
+        if file.parent != parent:
+            parent = file.parent
+            # Of the folder given, if the name was stated for it; else of the folder that states the name.
+            persons = (parent == path) if name is not None else (parent != path)
+            card = parent / CARD if persons and (parent / CARD).is_file() else None
+        yield _found(file, None if parent == path else parent.name, name, named, card)
+    if parent is None:
+        yield FoundPhoto(str(path), error=PhotoMissing(f"there are no photos in the folder {str(path)!r}"))
+
+
+def _found(path: Path, folder: str | None, name: str | None, named: bool, card: Path | None) -> FoundPhoto:
     if not named:
         return FoundPhoto(str(path))
     whose = name or (name_from_file(path.stem) if folder is None else name_from_folder(folder))
     if whose is not None:
-        return FoundPhoto(str(path), whose)
+        return FoundPhoto(str(path), whose, card=None if card is None else str(card))
     if folder is None and not path.exists():
         return FoundPhoto(str(path), error=PhotoMissing(f"there is no file {str(path)!r}"))
     error = NameMissing(
