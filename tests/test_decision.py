@@ -77,6 +77,20 @@ def test_a_rate_that_is_set_fixes_the_threshold_whatever_the_gallery(calibration
     assert f"{calibration.threshold(0.01):.3f}" in many
 
 
+@pytest.mark.parametrize("others", [(), (0.0,)], ids=["one person enrolled", "nobody else is near"])
+def test_a_rare_similarity_that_is_not_likely_is_unsure_and_its_reason_is_true(
+    others: tuple[float, ...], calibration: Calibration
+) -> None:
+    settings = Settings.load({"fmr": 0.3}, {})
+    answer = decide_search(face(), hits(0.4, *others), 2, 2, calibration, settings)
+    assert answer.match is not None
+    assert answer.match.similarity > calibration.threshold(0.3)
+    assert answer.match.probability < 0.5
+    assert answer.decision == "unsure"
+    assert "above the threshold" in answer.reason
+    assert "both" not in answer.reason
+
+
 @pytest.mark.parametrize(("similarity", "decision"), [(0.8, "match"), (0.47, "unsure"), (0.2, "unknown")])
 def test_two_faces_are_one_person_two_or_perhaps(similarity: float, decision: str, calibration: Calibration) -> None:
     found = decide_pair(face(), face(similarity), calibration, SETTINGS)

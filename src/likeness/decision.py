@@ -55,14 +55,21 @@ def _judge_search(
     rare, likely = best.similarity >= threshold, best.probability >= LIKELY
     if rare and likely:
         return "match", f"similarity {best.similarity:.3f} is above the threshold {threshold:.3f}: {limit}"
-    if rare and len(matches) > 1:
-        return (
-            "unsure",
-            f"both {best.name} and {matches[1].name} fit (probability {best.probability:.2f} for the first)",
-        )
+    if rare:
+        return "unsure", f"{_doubt(matches, threshold)} (probability {best.probability:.2f})"
     below = f"similarity {best.similarity:.3f} is below the threshold {threshold:.3f}: {limit}"
     return (
         ("unsure", f"probably {best.name}, but {below}") if likely else ("unknown", f"nobody is near enough: {below}")
+    )
+
+
+def _doubt(matches: Sequence[Match], threshold: float) -> str:
+    """Why a similarity that few strangers reach does not make the best match likely."""
+    best = matches[0]
+    if len(matches) > 1 and best.probability + matches[1].probability >= LIKELY:
+        return f"both {best.name} and {matches[1].name} fit, {best.name} no better than the other"
+    return (
+        f"similarity {best.similarity:.3f} is above the threshold {threshold:.3f}, but {best.name} is still not likely"
     )
 
 

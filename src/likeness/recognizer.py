@@ -25,7 +25,7 @@ import numpy as np
 from likeness.bundle import Bundle
 from likeness.calibration import Calibration
 from likeness.decision import decide_pair, decide_search
-from likeness.errors import CalibrationError, NoFace, SeveralFaces
+from likeness.errors import CalibrationError, NoFace, SeveralFaces, SpaceMismatch
 from likeness.gallery.base import Gallery
 from likeness.settings import Settings
 from likeness.types import Answer, Comparison, Face, Photo, Pixels, Vector
@@ -85,13 +85,19 @@ class Recognizer:
         """What similarities of this embedder mean.
 
         Raises:
-            CalibrationError: the bundle carries none.
+            CalibrationError: the bundle carries none, or one of another embedding space.
         """
         if not self._embedder_bundle.has("calibration"):
             raise CalibrationError(
                 f"the model bundle {self.settings.embedder} carries no calibration, so it gives no probabilities"
             )
-        return Calibration.read(self._embedder_bundle.path("calibration"))
+        calibration = Calibration.read(self._embedder_bundle.path("calibration"))
+        if calibration.space != self.space:
+            raise CalibrationError(
+                f"the calibration of the model bundle {self.settings.embedder} was fitted for embeddings of "
+                f"{calibration.space!r}, not of {self.space!r}"
+            )
+        return calibration
 
     @property
     def fingerprint(self) -> tuple[str, ...]:
@@ -152,7 +158,8 @@ class Recognizer:
         if not found:
             raise NoFace(
                 "no face was found",
-                hint="a face should be at least 32 pixels wide and not far in profile; the setting min_face_px looks for smaller ones",
+                hint="a face should be at least 32 pixels wide and not far in profile; "
+                "the setting min_face_px looks for smaller ones",
             )
         if only and len(found) > 1:
             raise SeveralFaces(f"the photo shows {len(found)} faces where one is needed", hint="crop it to one face")
@@ -167,10 +174,19 @@ class Recognizer:
         return self.name(self.faces(source), gallery)
 
     def name(self, faces: Sequence[Face], gallery: Gallery) -> list[Answer]:
-        """Who each of these faces (with embeddings) is."""
+        """Who each of these faces (with embeddings) is.
+
+        Raises:
+            SpaceMismatch: the gallery holds vectors of another model; similarities to them would mean nothing.
+        """
         if not faces:
             return []
         info = gallery.info()
+        if info.space != self.space:
+            raise SpaceMismatch(
+                f"{info.uri} holds vectors of {info.space!r}, this recognizer makes vectors of {self.space!r}",
+                hint="use the model it was made with, or re-embed it: likeness gallery re-embed",
+            )
         hits = gallery.search(embeddings_of(faces), CANDIDATES)
         return [
             decide_search(face, found, info.people, info.faces, self.calibration, self.settings)

@@ -57,8 +57,8 @@ class Quality:
 
     Attributes:
         score: 0 (useless) to 1 (as good as a passport photo).
-        reasons: short codes of what is wrong (`small`, `blurred`, `dark`, `bright`, `flat`, `turned`, `cut_off`, `faint`);
-            empty for a face that passes the gate.
+        reasons: short codes of what is wrong (`small`, `blurred`, `dark`, `bright`, `flat`, `turned`, `cut_off`,
+            `faint`); empty for a face that passes the gate.
         measures: the numbers behind them, by name.
     """
 

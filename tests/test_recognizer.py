@@ -1,0 +1,42 @@
+"""The library's front door: what it refuses because the answer would mean nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from likeness import Recognizer, open_gallery
+from likeness.bundle import write_manifest
+from likeness.errors import CalibrationError, SpaceMismatch
+from likeness.gallery.base import NewFace
+from likeness.settings import Settings
+
+
+def test_a_gallery_of_another_model_is_refused_even_where_it_was_opened_without_a_space(
+    recognizer: Recognizer, samples: Path, tmp_path: Path
+) -> None:
+    photo = samples / "group.jpg"
+    face = recognizer.face(photo)
+    assert face.embedding is not None
+    with open_gallery(tmp_path / "g", space="another model's", dimension=recognizer.dimension) as gallery:
+        gallery.add([NewFace("Ada", face.embedding, b"-", "1")])
+    with (
+        open_gallery(tmp_path / "g") as gallery,
+        pytest.raises(SpaceMismatch, match="another model's"),
+    ):
+        recognizer.identify(photo, gallery)
+
+
+def test_a_calibration_of_another_embedding_space_is_refused(recognizer: Recognizer, tmp_path: Path) -> None:
+    source = recognizer._embedder_bundle
+    folder = tmp_path / "mine"
+    shutil.copytree(source.folder, folder)
+    calibration = folder / source.manifest.files["calibration"].path
+    calibration.write_text(json.dumps(json.loads(calibration.read_text()) | {"space": "elsewhere"}))
+    roles = {key: file.path for key, file in source.manifest.files.items()}
+    write_manifest(folder, source.manifest.model_dump(mode="json"), roles)
+    with pytest.raises(CalibrationError, match="elsewhere"):
+        _ = Recognizer(Settings.load({"embedder": str(folder)})).calibration
