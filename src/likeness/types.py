@@ -347,14 +347,22 @@ class Twin:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TwinAnswer:
-    """A face's lookalikes in a gallery, nearest first, one per person."""
+    """A face's lookalikes in a gallery, nearest first, one per person.
+
+    Attributes:
+        left_out: who is no lookalike because the face is theirs; empty unless only others were asked for.
+    """
 
     face: Face
     twins: tuple[Twin, ...]
+    left_out: tuple[Match, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"face": self.face.as_dict(), "twins": [twin.as_dict() for twin in self.twins]}
+        data: dict[str, Any] = {"face": self.face.as_dict(), "twins": [twin.as_dict() for twin in self.twins]}
+        if self.left_out:
+            data["left_out"] = [match.as_dict() for match in self.left_out]
+        return data
 
 
 def check_unit_vectors(vectors: Vector, dimension: int | None = None) -> None:

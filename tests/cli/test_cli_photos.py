@@ -98,6 +98,15 @@ def test_twins_are_printed_saved_and_drawn(cli, probe, names, tmp_path):
     assert line["twins"][0]["profile"]["occupation"] in shown
 
 
+def test_twins_of_others_say_who_was_left_out(cli, probe, samples, names):
+    done = cli("twins", probe, "--others")
+    *rows, last = done.out.splitlines()
+    assert last.startswith(f"left out, because the face is theirs: {names[0]} (")
+    assert not any(names[0] in row for row in rows)
+    assert cli("twins", probe, "--others", "--json").lines[0]["left_out"][0]["name"] == names[0]
+    assert "nobody was left out" in cli("twins", samples / "probes" / "stranger_1.jpg", "--others").out
+
+
 def test_verify_says_whether_two_photos_show_one_person(cli, probe, samples, names):
     own = sorted((samples / "people" / names[0].replace(" ", "_")).glob("*.jpg"))[0]
     [same] = cli("verify", probe, own, "--json").lines

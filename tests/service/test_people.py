@@ -67,6 +67,22 @@ def test_somebody_excluded_is_no_twin(people, samples, names):
     assert names[0] not in {twin.match.name for twin in answer.twins}
 
 
+def test_of_others_only_the_face_itself_is_left_out_and_said_to_be(people, samples, names):
+    everybody = people.twins(probe(samples, names[0]), k=4)
+    answer = people.twins(probe(samples, names[0]), k=3, others=True)
+    assert [match.name for match in answer.left_out] == [names[0]]
+    assert [twin.match.name for twin in answer.twins] == [twin.match.name for twin in everybody.twins[1:]]
+    assert [twin.rank for twin in answer.twins] == [1, 2, 3]
+    assert answer.as_dict()["left_out"][0]["name"] == names[0]
+
+
+def test_of_others_a_stranger_has_all_and_nobody_is_left_out(people, samples):
+    stranger = samples / "probes" / "stranger_1.jpg"
+    answer = people.twins(stranger, k=3, others=True)
+    assert answer.left_out == ()
+    assert [t.match.name for t in answer.twins] == [t.match.name for t in people.twins(stranger, k=3).twins]
+
+
 def test_a_twins_picture_is_the_stored_crop(people, samples, names):
     match = people.twins(probe(samples, names[0]), k=1).twins[0].match
     assert people.picture(match.person_id, match.face_id).startswith(b"\xff\xd8")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="PHOTO", type=click.Path())
 @click.option("-k", "--count", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many people.")
 @click.option("--exclude", multiple=True, metavar="NAME", help="Pass over this person; may be given several times.")
+@click.option("--others", is_flag=True, help="Leave out whoever the face itself is: for a double of somebody enrolled.")
 @click.option(
     "--pick",
     type=click.Choice(["only", "largest", "central"]),
@@ -40,6 +41,7 @@ def twins(
     path: str,
     count: int,
     exclude: tuple[str, ...],
+    others: bool,
     pick: Any,
     save_pictures: Path | None,
     sheet: Path | None,
@@ -52,7 +54,7 @@ def twins(
     if sheet is not None and sheet.resolve() == Path(path).resolve():
         raise InputError(f"the sheet {str(sheet)!r} would overwrite the photo", hint="name another file")
     with flags.people() as people:
-        answer = people.twins(path, k=count, pick=pick, exclude=exclude)
+        answer = people.twins(path, k=count, pick=pick, exclude=exclude, others=others)
         saved = _save(people, answer, save_pictures) if save_pictures is not None else {}
         if sheet is not None:
             _sheet(people, answer, sheet)
@@ -63,13 +65,15 @@ def twins(
         flags.output.json({"path": path} | data | ({"sheet": str(sheet)} if sheet else {}))
         return
     _show(flags.output, answer)
+    if others:
+        flags.output.text(_left_out(answer))
     for place in ([str(sheet)] if sheet else []) + ([str(save_pictures)] if save_pictures else []):
         flags.output.say(f"pictures: {place}")
 
 
 def _show(output: Output, answer: TwinAnswer) -> None:
     if not answer.twins:
-        output.text("the gallery has nobody to compare with")
+        output.text(f"the gallery has nobody {'else ' if answer.left_out else ''}to compare with")
         return
     rows = []
     for twin in answer.twins:
@@ -90,6 +94,16 @@ def _show(output: Output, answer: TwinAnswer) -> None:
         columns.append("profile")
         rows = [[*row, card] for row, card in zip(rows, cards, strict=True)]
     output.table(columns, rows)
+
+
+def _left_out(answer: TwinAnswer) -> str:
+    if not answer.left_out:
+        return "nobody was left out: the face is not surely anybody's in the gallery"
+    whose = ", ".join(
+        f"{match.name} (similarity {match.similarity:.3f}, same person {chance(match.probability)})"
+        for match in answer.left_out
+    )
+    return f"left out, because the face is theirs: {whose}"
 
 
 def _save(people: People, answer: TwinAnswer, folder: Path) -> dict[int, str]:

@@ -138,9 +138,17 @@ class People(AbstractContextManager["People"]):
                 self._record("identify", photos=asked, faces=faces, matched=sorted(matched))
 
     def twins(
-        self, source: Source | Face, *, k: int = 5, pick: Pick = "largest", exclude: Sequence[str] = ()
+        self,
+        source: Source | Face,
+        *,
+        k: int = 5,
+        pick: Pick = "largest",
+        exclude: Sequence[str] = (),
+        others: bool = False,
     ) -> TwinAnswer:
         """The `k` people most like the face of a photo; `exclude` names people (or ids) that are passed over.
+
+        With `others` the person whose face it is is left out too: so somebody enrolled finds a double.
 
         Raises:
             PhotoError: the photo cannot be decoded.
@@ -159,6 +167,7 @@ class People(AbstractContextManager["People"]):
             self._rarity,
             k=k,
             exclude=without,
+            others=others,
         )
         self._record("twins", found=[twin.match.person_id for twin in answer.twins])
         return answer

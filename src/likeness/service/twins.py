@@ -70,17 +70,24 @@ def find_twins(
     *,
     k: int,
     exclude: Sequence[str] = (),
+    others: bool = False,
 ) -> TwinAnswer:
-    """The `k` people most like a face (with embedding), nearest first; `exclude` names ids that are passed over."""
+    """The `k` people most like a face (with embedding), nearest first; `exclude` names ids that are passed over.
+
+    With `others` the person whose face it is, by the decision `match`, is left out and said to be. The numbers of the
+    rest are those beside that person: where the face has its owner, others are hardly the same person.
+    """
     assert face.embedding is not None  # stated above
     info = gallery.info()
-    hits = gallery.search(face.embedding[None], k, exclude=exclude)[0]
+    hits = gallery.search(face.embedding[None], k + others, exclude=exclude)[0]
     answer = decide_search(face, hits, info.people, info.faces, calibration, settings)
     matches = ((answer.match,) if answer.match else ()) + answer.runners_up
+    left_out = matches[:1] if others and answer.decision == "match" else ()
+    matches = matches[len(left_out) :][:k]
     rare = rarity.rarer_than([match.similarity for match in matches])
     profiles: list[dict[str, Any]] = [gallery.person(match.person_id).profile for match in matches]
     twins = zip(matches, rare, profiles, strict=True)
-    return TwinAnswer(face, tuple(Twin(rank, *found) for rank, found in enumerate(twins, start=1)))
+    return TwinAnswer(face, tuple(Twin(rank, *found) for rank, found in enumerate(twins, start=1)), left_out)
 
 
 def everybody(gallery: Gallery, query: str = "") -> Iterator[Person]:
