@@ -202,3 +202,38 @@ def test_exact_search_over_the_record_agrees_with_search_in_memory(embedded_at):
         probes = np.stack([unit(seed) for seed in range(900, 910)])
         by_page = [[one.face_id for one in row] for row in searcher.exact(probes, 4)]
         assert by_page == [[hit.face_id for hit in row] for row in gallery.search(probes, 4)]
+
+
+def test_a_face_erased_during_a_build_is_overwritten_though_earlier_erasures_left_room(embedded_at, tmp_path):
+    """Fillers for the erased one must not all end in the room that earlier erasures left."""
+    from usearch.index import Index
+
+    with embedded_at(approximate_above=10) as gallery, embedded_at(approximate_above=10) as other:
+        gallery.add(faces(range(90)))
+        gallery.build_index()
+        for name in ("P0", "P1", "P2", "P3", "P4"):
+            gallery.remove(gallery.person(name).id)
+        index = Index.restore(str(tmp_path / INDEX))
+        gone = [
+            np.asarray(index.get(face.id, dtype="i8")).tobytes() for face in gallery.faces(gallery.person("P20").id)
+        ]
+        index.reset()
+        gallery.add(faces([1000]))
+        gallery.build_index(
+            progress=lambda done, total: other.people(query="P20") and other.remove(other.person("P20").id)
+        )
+        data = (tmp_path / INDEX).read_bytes()
+        assert [vector for vector in gone if vector in data] == []
+
+
+def test_the_index_that_somebody_built_for_a_snapshot_goes_when_a_face_is_erased_from_it(embedded_at, tmp_path):
+    with embedded_at(approximate_above=10) as gallery:
+        gallery.add(faces(range(60)))
+        path = gallery.snapshot(tmp_path / "snap")
+        with embedded_at("snap", approximate_above=10) as copy:
+            assert copy.build_index() == ann.NAME
+        gallery.remove(gallery.person("P3").id)
+        assert not (tmp_path / "snap.ann").exists()
+        with embedded_at("snap", approximate_above=10) as copy:
+            assert (copy.info().index, path.exists()) == ("exact", True)
+            assert top(copy, 9)[0][0] != "P3"

@@ -25,7 +25,7 @@ from likeness.errors import ExtraMissing, GalleryBusy
 from likeness.gallery import faces
 from likeness.gallery.matrix import Ids
 from likeness.gallery.schema import get_meta, last_number, set_meta
-from likeness.gallery.storage import Store, mapped_errors, sync_file
+from likeness.gallery.storage import Store, create_private, mapped_errors, sync_file
 from likeness.types import Vector
 
 if TYPE_CHECKING:
@@ -73,9 +73,11 @@ def index_path(gallery: Path) -> Path:
 class ApproximateIndex:
     """An index file, mapped into memory for searching."""
 
-    def __init__(self, index: Index, tag: Tag) -> None:
+    def __init__(self, index: Index, tag: Tag, slots: int) -> None:
         self._index = index
         self.tag = tag
+        self.slots = slots
+        """How many vectors the file has room for, those of removed faces included."""
 
     def __len__(self) -> int:
         return len(self._index)
@@ -103,7 +105,7 @@ def load(gallery: Path, tag: Tag, *, dimension: int, view: bool = True) -> Appro
     if index is None or index.ndim != dimension:
         return None
     index.expansion_search = _EXPANSION_SEARCH  # type: ignore[misc]  # it has a setter
-    return ApproximateIndex(index, tag)
+    return ApproximateIndex(index, tag, _slots(path))
 
 
 def _digest(path: Path) -> str:
@@ -130,6 +132,7 @@ def build(store: Store, progress: Callable[[int, int], None]) -> Tag:
     loaded = load(store.path, tag, dimension=dimension, view=False) if tag else None
     index = loaded._index if loaded else _empty(dimension)
     after = loaded.tag.last_id if loaded else 0
+    slots = loaded.slots if loaded else 0
     while after < newest:
         with store.read() as connection:
             if get_meta(connection, "generation") != generation:
@@ -145,7 +148,7 @@ def build(store: Store, progress: Callable[[int, int], None]) -> Tag:
         with store.read() as connection:
             alive = np.array([row[0] for row in connection.execute("SELECT id FROM faces")], np.int64)
         gone = np.setdiff1d(np.asarray(index.keys[:], np.int64), alive) if len(index) else alive[:0]
-        _drop(index, gone, dimension, slots=len(index))
+        _drop(index, gone, dimension, slots=max(slots, len(index)))  # faces that were added took free slots first
         return _install(store, index, after, generation)
 
 
@@ -161,7 +164,7 @@ def erase(store: Store, face_ids: Sequence[int]) -> None:
     index = loaded._index
     inside = np.array([face for face in face_ids if face in index], np.int64)
     if len(inside):
-        _drop(index, inside, dimension, slots=_slots(index_path(store.path)))
+        _drop(index, inside, dimension, slots=loaded.slots)
         _install(store, index, loaded.tag.last_id, generation)
 
 
@@ -170,8 +173,13 @@ def discard(store: Store) -> None:
     with store.write() as connection:
         set_meta(connection, index=None)
     with mapped_errors(store.path):
-        index_path(store.path).unlink(missing_ok=True)
-        _aside(store.path).unlink(missing_ok=True)
+        delete_files(store.path)
+
+
+def delete_files(gallery: Path) -> None:
+    """Delete a gallery's index and what was written of a new one."""
+    index_path(gallery).unlink(missing_ok=True)
+    _aside(gallery).unlink(missing_ok=True)
 
 
 def clear_unfinished(store: Store) -> None:
@@ -214,8 +222,8 @@ def _install(store: Store, index: Index, last_id: int, generation: object) -> Ta
     """Write the index aside, force it onto the disk, and let it take its name together with its tag."""
     aside = _aside(store.path)
     with mapped_errors(store.path):
+        create_private(aside)
         index.save(str(aside))
-        aside.chmod(0o600)
         sync_file(aside)
         tag = Tag(_digest(aside), last_id, secrets.token_hex(8))
         with store.write() as connection:

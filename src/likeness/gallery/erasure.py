@@ -14,7 +14,7 @@ from pathlib import Path
 
 from likeness.errors import LikenessError, PersonNotFound, StorageError
 from likeness.gallery import ann, compaction, people
-from likeness.gallery.schema import blank, expect_gallery
+from likeness.gallery.schema import blank, expect_gallery, set_meta
 from likeness.gallery.snapshots import UNFINISHED, discard_unfinished, mount_of
 from likeness.gallery.storage import Store, connect, mapped_errors, transaction, truncate_log
 
@@ -246,6 +246,9 @@ def _erase_in_file(path: Path, task: _Task, busy_timeout_s: float) -> None:
                     face_ids=task.face_ids,
                     name_hashes=task.name_hashes,
                 )
+                set_meta(connection, index=None)
+            # Somebody may have opened the snapshot as a gallery and built an index for it: that can be made again.
+            ann.delete_files(path)
             truncate_log(connection, path, busy_timeout_s)
         finally:
             connection.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from likeness.errors import StorageError
 from likeness.gallery.people import now
-from likeness.gallery.storage import Store, connect, mapped_errors, sync_file, transaction
+from likeness.gallery.storage import Store, connect, create_private, mapped_errors, sync_file, transaction
 
 UNFINISHED = ".unfinished-snapshot"
 """Ends the name of a copy that is being made."""
@@ -63,10 +63,10 @@ def _beside(gallery: Path) -> Path:
 def _copy(store: Store, target: Path) -> None:
     source = connect(store.path, readonly=store.readonly, busy_timeout_s=store.busy_timeout_s)
     try:
+        create_private(target)
         source.execute("VACUUM INTO ?", (str(target),))
     finally:
         source.close()
-    target.chmod(0o600)
     copy = connect(target)
     try:
         # The copy stands alone: it has no snapshots of its own, no work to finish, and no index beside it.

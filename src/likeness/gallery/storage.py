@@ -146,6 +146,12 @@ def truncate_log(connection: sqlite3.Connection, path: Path, limit_s: float) -> 
         time.sleep(0.02)
 
 
+def create_private(path: Path) -> None:
+    """Make an empty file that is its owner's alone from its first byte on, in place of one that is there."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
 def sync_file(path: Path) -> None:
     """Force a file and the folder that names it onto the disk."""
     for target in (path, path.parent):
