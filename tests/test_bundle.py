@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from likeness.bundle import PACKAGED, Bundle, Library
-from likeness.errors import BundleCorrupt, ModelNotFound
+from likeness.errors import BundleCorrupt, ModelNotFound, StorageError
 
 
 @pytest.fixture
@@ -51,6 +51,31 @@ def test_one_changed_byte_is_noticed(own: Path) -> None:
     model.write_bytes(bytes(data))
     with pytest.raises(BundleCorrupt, match="sha256"):
         Bundle.read(own / "mine").path("model")
+
+
+def test_a_path_that_is_no_folder_is_no_bundle(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(BundleCorrupt, match="cannot be read"):
+        Library((), tmp_path).find(str(tmp_path / "photo.jpg"))
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot be written to"):
+        Library((), tmp_path / "file").find("dlib-resnet-float32")
+
+
+def test_what_results_depend_on_is_in_the_fingerprint_and_nothing_else(own: Path) -> None:
+    bundle = Bundle.read(own / "mine")
+    manifest = bundle.manifest
+    assert manifest.input is not None
+
+    def fingerprint(**change: object) -> str:
+        return Bundle(bundle.folder, manifest.model_copy(update=change)).fingerprint
+
+    assert fingerprint(input=manifest.input.model_copy(update={"channels": "BGR"})) != bundle.fingerprint
+    assert fingerprint(engine="another") != bundle.fingerprint
+    assert fingerprint(summary="another") == bundle.fingerprint
 
 
 def test_a_missing_file_is_named(own: Path) -> None:

@@ -30,7 +30,7 @@ def test_later_layers_win_and_each_value_knows_where_it_came_from(config: dict[s
 @pytest.mark.parametrize(
     ("environment", "text"),
     [
-        ({"LIKENESS_THREADS": "many"}, "LIKENESS_THREADS"),
+        ({"LIKENESS_THREADS": "many"}, "LIKENESS_THREADS, 'many'"),
         ({"LIKENESS_FPIR": "1.5"}, "less than 1"),
         ({"LIKENESS_COLOUR": "red"}, "known settings"),
         ({"LIKENESS_CONFIG": "/nowhere/at/all.toml"}, "does not exist"),

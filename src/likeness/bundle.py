@@ -8,6 +8,7 @@ came with the installation, the cache. A bundle that is in none of them but has 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from likeness import plugins
-from likeness.errors import BundleCorrupt, ModelNotFound, WeightsMissing
+from likeness.errors import BundleCorrupt, ModelNotFound, StorageError, StorageFull, WeightsMissing
 from likeness.types import Pixels
 
 MANIFEST = "manifest.json"
@@ -129,21 +130,24 @@ class Bundle:
         """Read a bundle's manifest.
 
         Raises:
-            BundleCorrupt: it is missing or malformed.
+            BundleCorrupt: it is missing, malformed, or may not be read.
         """
         try:
             text = (folder / MANIFEST).read_text("utf-8")
             return cls(folder, Manifest.model_validate_json(text))
         except FileNotFoundError:
             raise BundleCorrupt(f"{folder} has no {MANIFEST}") from None
+        except OSError as error:
+            raise BundleCorrupt(f"{folder / MANIFEST} cannot be read: {error.strerror}") from error
         except (ValidationError, UnicodeDecodeError) as error:
             raise BundleCorrupt(f"{folder / MANIFEST} is not a bundle's manifest: {error}") from error
 
     @property
     def fingerprint(self) -> str:
-        """What its results depend on: networks, parameters and alignment, but no calibration or licence."""
+        """What its results depend on: networks, engine, input, parameters and alignment; no calibration or licence."""
         networks = [file.sha256 for _, file in sorted(self.manifest.files.items()) if file.path.endswith(".onnx")]
-        return json.dumps([networks, self.manifest.model_dump(mode="json", include={"parameters", "alignment"})])
+        rest = self.manifest.model_dump(mode="json", include={"engine", "input", "parameters", "alignment"})
+        return json.dumps([networks, rest])
 
     def has(self, key: str) -> bool:
         """Whether the bundle lists a file under this key."""
@@ -153,7 +157,7 @@ class Bundle:
         """The file listed under a key, after its bytes were checked against the manifest.
 
         Raises:
-            BundleCorrupt: it is not listed, missing, or has other bytes.
+            BundleCorrupt: it is not listed, missing, has other bytes, or may not be read.
         """
         if key not in self.manifest.files:
             raise BundleCorrupt(f"the bundle {self.manifest.name} lists no file {key!r}")
@@ -163,6 +167,10 @@ class Bundle:
             found = sha256_of(path)
         except FileNotFoundError:
             raise BundleCorrupt(f"the bundle {self.manifest.name} lacks its file {entry.path}") from None
+        except OSError as error:
+            raise BundleCorrupt(
+                f"{entry.path} of the bundle {self.manifest.name} cannot be read: {error.strerror}"
+            ) from error
         if found != entry.sha256:
             raise BundleCorrupt(
                 f"{entry.path} of the bundle {self.manifest.name} has sha256 {found[:16]}…, "
@@ -198,6 +206,7 @@ class Library:
         Raises:
             ModelNotFound: there is no such bundle and no entry for it.
             WeightsMissing: there is an entry, but not the package that it needs.
+            StorageError: it cannot be written to the cache.
         """
         if os.sep in name or name.startswith("."):
             return Bundle.read(Path(name).expanduser())
@@ -224,7 +233,14 @@ class Library:
 
     def _make(self, name: str) -> Bundle:
         self.say(f"Making the model bundle {name} from its published weights, once, into {self.cache} …")
-        return place_folder(self.cache / name, lambda folder: make_bundle(CATALOGUE / name, folder))
+        try:
+            return place_folder(self.cache / name, lambda folder: make_bundle(CATALOGUE / name, folder))
+        except OSError as error:
+            kind = StorageFull if error.errno == errno.ENOSPC else StorageError
+            raise kind(
+                f"the model bundle {name} cannot be written to {self.cache}: {error.strerror}",
+                hint="let the setting cache name a folder that can be written",
+            ) from error
 
 
 def make_bundle(entry_folder: Path, target: Path) -> None:

@@ -57,7 +57,9 @@ class Settings(BaseModel):
         description="Probability, before looking, that two faces to verify show one person, "
         "or that a face to identify is of somebody in the gallery.",
     )
-    min_face_px: float | None = Field(None, gt=0, description="Smallest face looked for, in pixels of the photo.")
+    min_face_px: float | None = Field(
+        None, gt=0, description="Smallest face looked for, in pixels of the photo; from 12 on."
+    )
     photo_side_px: int = Field(2048, ge=256, description="Larger photos are decoded at a reduced size, not below this.")
     max_photo_bytes: int = Field(64 * 1024 * 1024, gt=0, description="Larger files are refused.")
     max_photo_pixels: int = Field(100_000_000, gt=0, description="Larger pictures are refused before decoding.")
@@ -93,7 +95,7 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "settings"
             raise SettingsError(
-                f"setting {name} from {origins.get(name, 'defaults')}: {first['msg']}",
+                f"setting {name} from {origins.get(name, 'defaults')}, {str(first['input'])[:80]!r}: {first['msg']}",
                 hint=f"known settings: {', '.join(cls.model_fields)}" if first["type"] == "extra_forbidden" else None,
             ) from None
         settings._origins.update(origins)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,6 +123,21 @@ def test_a_picture_without_faces_gives_none(detector: MtcnnDetector, pixels: np.
 def test_noise_is_searched_within_bounds_and_gives_few_faces(detector: MtcnnDetector) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
     assert len(detector.detect(noise)) <= 3
+
+
+def test_a_picture_is_never_enlarged_however_small_the_faces_asked_for(
+    detector: MtcnnDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales = []
+
+    def watched(*given: Any) -> list[tuple[Image.Image, float]]:
+        levels = pyramid(*given)
+        scales.extend(scale for _, scale in levels)
+        return levels
+
+    monkeypatch.setattr("likeness.vision.mtcnn.pyramid", watched)
+    detector.detect(np.zeros((60, 80, 3), np.uint8), min_face_px=0.01)
+    assert max(scales) == 1.0
 
 
 def test_faces_smaller_than_asked_for_are_not_looked_for(detector: MtcnnDetector, sample_photo: str) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from likeness.bundle import Bundle
+from likeness.errors import BundleCorrupt
 from likeness.types import Pixels, Vector
 from likeness.vision.detect import Detections, squared, suppress
 from likeness.vision.session import Session
@@ -48,7 +49,10 @@ class MtcnnDetector:
     """The cascade of a bundle with the files `pnet`, `rnet` and `onet`."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 0) -> None:
-        self.parameters = MtcnnParameters(**bundle.manifest.parameters)
+        try:
+            self.parameters = MtcnnParameters(**bundle.manifest.parameters)
+        except TypeError as error:
+            raise BundleCorrupt(f"the parameters of the bundle {bundle.manifest.name} do not fit: {error}") from error
         self._pnet = Session(bundle.path("pnet"), threads=threads)
         self._rnet = Session(bundle.path("rnet"), threads=threads)
         self._onet = Session(bundle.path("onet"), threads=threads)
@@ -57,7 +61,9 @@ class MtcnnDetector:
         """See `likeness.vision.detect.Detector`."""
         settings = self.parameters
         picture = Picture(Image.fromarray(pixels))
-        least = min_face_px or max(settings.min_face_px, settings.min_face_share * min(picture.image.size))
+        # Never smaller than the window: enlarging a picture shows nothing new, and takes memory without bound.
+        wanted = min_face_px or max(settings.min_face_px, settings.min_face_share * min(picture.image.size))
+        least = max(wanted, WINDOW_PX)
         proposals = self._propose(picture.image, least)[: settings.max_candidates]
         return self._finish(picture, self._refine(picture, proposals))
 
