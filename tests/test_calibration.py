@@ -146,6 +146,9 @@ def test_a_calibration_survives_its_file(calibration: Calibration, tmp_path: Pat
         ({"format": 2}, "a format of the future"),
         ({"log_odds": [3.0, 1.0]}, "probability that falls"),
         ({"tail_rates": [float("nan"), 1.0]}, "a rate that is no number"),
+        ({"tail_similarities": [0.1, 0.9], "tail_rates": [1.0, 0.0]}, "a rate of none, whose logarithm is no number"),
+        ({"missed_similarities": [0.1, 0.9], "missed_rates": [0.0, 1.5]}, "a share of more than all"),
+        ({"impostor_pairs": 0}, "no pairs behind its rates"),
         ({"space": None, "surprise": 1}, "an unknown field"),
     ],
 )

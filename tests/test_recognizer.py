@@ -10,7 +10,7 @@ import pytest
 
 from likeness import Recognizer, open_gallery
 from likeness.bundle import write_manifest
-from likeness.errors import CalibrationError, SpaceMismatch
+from likeness.errors import CalibrationError, GalleryMissing, SpaceMismatch
 from likeness.gallery.base import NewFace
 from likeness.settings import Settings
 
@@ -40,3 +40,9 @@ def test_a_calibration_of_another_embedding_space_is_refused(recognizer: Recogni
     write_manifest(folder, source.manifest.model_dump(mode="json"), roles)
     with pytest.raises(CalibrationError, match="elsewhere"):
         _ = Recognizer(Settings.load({"embedder": str(folder)})).calibration
+
+
+def test_a_new_gallery_without_a_space_says_what_to_state(tmp_path: Path) -> None:
+    with pytest.raises(GalleryMissing, match=r"space=recognizer\.space"):
+        open_gallery(tmp_path / "new.gallery")
+    assert not (tmp_path / "new.gallery").exists()

@@ -85,9 +85,9 @@ class EmbeddedGallery(Gallery):
 
     def _expect_space(self, space: str, dimension: int | None) -> None:
         if space != self._space or dimension not in (None, self._dimension):
+            asked = f"ones of {space!r}" if dimension is None else f"{dimension}-dimensional ones of {space!r}"
             raise SpaceMismatch(
-                f"{self._store.path} holds {self._dimension}-dimensional vectors of {self._space!r}, "
-                f"not {dimension}-dimensional ones of {space!r}",
+                f"{self._store.path} holds {self._dimension}-dimensional vectors of {self._space!r}, not {asked}",
                 hint="use the model it was made with, or re-embed it: likeness gallery re-embed",
             )
 

@@ -124,8 +124,13 @@ def prepare(path: Path, *, space: str | None, dimension: int | None, create: boo
             _expect_sqlite(path)
             new = _was_left_unfinished(path)
         if new:
-            if not create or space is None or dimension is None:
+            if not create:
                 raise GalleryMissing(f"there is no gallery at {path}", hint="enrol somebody, which creates it")
+            if space is None or dimension is None:
+                raise GalleryMissing(
+                    f"there is no gallery at {path}, and a new one needs the space and dimension of its embeddings",
+                    hint="open_gallery(path, space=recognizer.space, dimension=recognizer.dimension)",
+                )
             if dimension < 1:
                 raise ValueError(f"expected a dimension of at least 1, got {dimension}")
             path.parent.mkdir(parents=True, exist_ok=True)
