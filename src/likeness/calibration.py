@@ -82,9 +82,7 @@ class Calibration:
         if self.tail_rates[-1] <= 0 or self.tail_rates[0] > 1 or self.missed_rates[0] < 0 or self.missed_rates[-1] > 1:
             raise CalibrationError("expected tail_rates in (0, 1] and missed_rates in [0, 1]")
         if min(self.genuine_pairs, self.impostor_pairs) < 1:
-            raise CalibrationError(
-                f"expected pairs of either kind, got {self.genuine_pairs} and {self.impostor_pairs}"
-            )
+            raise CalibrationError(f"expected pairs of either kind, got {self.genuine_pairs} and {self.impostor_pairs}")
 
     @property
     def finest_rate(self) -> float:

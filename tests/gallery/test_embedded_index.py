@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gallery_oracle import DIMENSION, new_face, unit
 
-from likeness.errors import ExtraMissing
+from likeness.errors import ExtraMissing, SpaceMismatch
 from likeness.gallery import ann
 from likeness.gallery.base import NewFace
 from likeness.gallery.searcher import Searcher
@@ -237,3 +237,22 @@ def test_the_index_that_somebody_built_for_a_snapshot_goes_when_a_face_is_erased
         with embedded_at("snap", approximate_above=10) as copy:
             assert (copy.info().index, path.exists()) == ("exact", True)
             assert top(copy, 9)[0][0] != "P3"
+
+
+@pytest.mark.parametrize("dimension", [DIMENSION, 8])
+def test_a_search_that_a_reembedding_overtakes_does_not_mix_the_spaces(embedded_at, dimension):
+    with embedded_at(approximate_above=50) as gallery, embedded_at(approximate_above=50) as other:
+        gallery.add(faces(range(120)))
+        gallery.build_index()
+        assert top(other, 7)[0][0] == "P2"
+        searcher: Searcher = other._searcher
+        plain = searcher._through_index
+
+        def overtaken(*given):
+            searcher._through_index = plain
+            gallery.reembed("new", dimension, lambda crops: np.stack([unit(9, dimension=dimension) for _ in crops]))
+            return plain(*given)
+
+        searcher._through_index = overtaken
+        with pytest.raises(SpaceMismatch, match="re-embedded"):
+            other.search(unit(7)[None], 1)

@@ -66,7 +66,9 @@ def test_names_are_compared_folded_and_normalised(gallery, one, other):
     assert gallery.person(other).id == first.person_id
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\x00b", "p_0123456789abcdef"])
+@pytest.mark.parametrize(
+    "name", ["", "  ", "a\x00b", "p_0123456789abcdef", "\u200b", "a\u202eb", "a\u2028b"], ids=ascii
+)
 def test_a_name_that_cannot_be_used_is_refused(gallery, name):
     with pytest.raises(InputError):
         gallery.add([new_face("Ann", 1), new_face(name, 2)])

@@ -10,6 +10,8 @@ import unicodedata
 from likeness.errors import InputError
 
 _ID = re.compile(r"p_[0-9a-f]{16}")
+# What makes the rest of a line run the other way; joiners (U+200C, U+200D) belong to names in many scripts.
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def new_person_id() -> str:
@@ -21,12 +23,14 @@ def clean_name(name: str) -> str:
     """A name as it is stored: Unicode NFC, without blanks around it.
 
     Raises:
-        InputError: it is empty, has control characters, or looks like a person id.
+        InputError: it shows nothing, has control characters (those that turn the direction of writing included), or
+            looks like a person id.
     """
     cleaned = unicodedata.normalize("NFC", name).strip()
-    if not cleaned:
+    kinds = [unicodedata.category(letter) for letter in cleaned]
+    if all(kind[0] in "CZ" and kind != "Co" for kind in kinds):
         raise InputError("a person's name is empty", hint="give a name with at least one visible character")
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in cleaned):
+    if any(kind in ("Cc", "Cs", "Zl", "Zp") for kind in kinds) or _TURNS.search(cleaned):
         raise InputError(f"the name {cleaned!r} has control characters")
     if _ID.fullmatch(cleaned):
         raise InputError(f"the name {cleaned!r} looks like a person id", hint="give another name")

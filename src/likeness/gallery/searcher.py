@@ -20,6 +20,15 @@ _FIRST_CANDIDATES = 128
 _MOST_CANDIDATES = 8_192
 
 
+class _Reembedded(Exception):
+    """The gallery was re-embedded during a search."""
+
+
+def _expect_generation(connection: sqlite3.Connection, generation: object) -> None:
+    if generation is not None and get_meta(connection, "generation") != generation:
+        raise _Reembedded
+
+
 class Searcher:
     """What one process holds of a gallery for searching.
 
@@ -51,12 +60,15 @@ class Searcher:
         attempt = 0
         while True:
             attempt += 1
-            view, index = self._state()
+            view, index, generation = self._state()
             excluded = self._keys(exclude) if exclude else np.empty(0, np.int64)
             if index is None:
                 found = nearest_people(view, probes, k, excluded)
             else:
-                found = self._through_index(index, view, probes, k, excluded)
+                try:
+                    found = self._through_index(index, view, probes, k, excluded, generation)
+                except _Reembedded:
+                    continue  # the present state says whether these probes may still be asked about
             # Found again when somebody in it has just gone; on a gallery that never rests, in the end without
             # them.
             hits = self._as_hits(found, complete=attempt < 4)
@@ -78,13 +90,16 @@ class Searcher:
         """How many faces are searched exactly."""
         return len(self._state()[0].face_ids)
 
-    def exact(self, probes: Vector, k: int, excluded: Ids | None = None) -> list[list[Nearest]]:
+    def exact(
+        self, probes: Vector, k: int, excluded: Ids | None = None, *, generation: object = None
+    ) -> list[list[Nearest]]:
         """Exact search over the record itself, page by page, whatever is in memory."""
         none = np.empty(0, np.int64) if excluded is None else excluded
         best: list[list[Nearest]] = [[] for _ in probes]
         after = 0
         while True:
             with self._store.read() as connection:
+                _expect_generation(connection, generation)
                 dimension = int(str(get_meta(connection, "dimension")))
                 page = faces.vectors_page(connection, after, dimension)
             if not len(page.face_ids):
@@ -93,14 +108,14 @@ class Searcher:
             best = [merge_nearest(pair, k) for pair in zip(best, found, strict=True)]
             after = int(page.face_ids[-1])
 
-    def _state(self) -> tuple[View, ann.ApproximateIndex | None]:
+    def _state(self) -> tuple[View, ann.ApproximateIndex | None, object]:
         with self._lock:
             version = self._store.data_version()
             if version != self._version:
                 self._refresh()
                 # Read before the refresh: what was committed in between is seen by the next one.
                 self._version = version
-            return self._matrix.view(), self._index
+            return self._matrix.view(), self._index, self._generation
 
     def _refresh(self) -> None:
         with self._store.read() as connection:
@@ -154,15 +169,20 @@ class Searcher:
         return np.array([row[0] for row in found if row], np.int64)
 
     def _through_index(
-        self, index: ann.ApproximateIndex, tail: View, probes: Vector, k: int, excluded: Ids
+        self, index: ann.ApproximateIndex, tail: View, probes: Vector, k: int, excluded: Ids, generation: object
     ) -> list[list[Nearest]]:
-        """Candidates from the index, scored exactly; more of them where they show too few people."""
+        """Candidates from the index, scored exactly; more of them where they show too few people.
+
+        Raises:
+            _Reembedded: the vectors in the record are others by now than those of this `generation`.
+        """
         answers = nearest_people(tail, probes, k, excluded)
         open_rows = np.arange(len(probes))
         count = max(_FIRST_CANDIDATES, 8 * k)
         while len(open_rows):
             proposed = index.candidates(probes[open_rows], count)
             with self._store.read() as connection:
+                _expect_generation(connection, generation)
                 scored = [
                     nearest_people(
                         faces.rows_of(connection, ids.tolist(), probes.shape[1]),
@@ -181,7 +201,8 @@ class Searcher:
             if count > _MOST_CANDIDATES and len(open_rows):
                 # One person's faces, or excluded ones, fill the neighbourhood: only looking at all of them is
                 # right.
-                for row, found in zip(open_rows, self.exact(probes[open_rows], k, excluded), strict=True):
+                everything = self.exact(probes[open_rows], k, excluded, generation=generation)
+                for row, found in zip(open_rows, everything, strict=True):
                     answers[row] = found
                 break
         return answers
