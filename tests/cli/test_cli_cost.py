@@ -52,6 +52,14 @@ def test_help_loads_no_heavy_library(arguments):
     assert done.stderr.strip() == "[]"
 
 
+def test_the_list_of_commands_says_each_ones_help_in_full(capsys):
+    from likeness.cli import run
+
+    for group in ("people", "gallery", "models", "evaluate"):
+        run([group, "--help"])
+        assert "..." not in capsys.readouterr().out.partition("Commands:")[2], group
+
+
 def test_every_command_has_help_and_takes_json():
     from likeness.cli import app
     from likeness.cli.lazy import COMMANDS

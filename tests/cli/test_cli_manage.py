@@ -146,6 +146,13 @@ def test_the_audit_trail_is_shown_without_names(cli, names):
     assert cli("audit", "--after", done.lines[-1]["id"]).out == ""
 
 
+def test_the_audit_trail_says_counts_and_the_json_has_all_ids(cli, names):
+    first = cli("audit").out.splitlines()[0]
+    assert f"of {len(names)} people" in first
+    assert first.endswith(f"and {len(names) - 3} more")
+    assert len(cli("audit", "--json").lines[0]["details"]["faces"]) == len(names)
+
+
 def test_the_doctor_finds_all_well_with_and_without_a_gallery(cli, gallery_path):
     [report] = cli("doctor", "--json").lines
     assert report["ok"], report

@@ -22,9 +22,12 @@ PARTLY = 3
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--embeddings", is_flag=True, help="Compute the embeddings; with --json print them.")
 @click.option(
-    "--draw", metavar="OUT", type=click.Path(path_type=Path), help="Draw what was found: a PNG, or a folder of them."
+    "--draw",
+    metavar="OUT",
+    type=click.Path(path_type=Path),
+    help="Draw boxes and landmarks: OUT is a PNG for one photo, a folder for several.",
 )
-@click.option("--min-face-px", type=float, metavar="N", expose_value=True, help="Smallest face looked for.")
+@click.option("--min-face-px", type=float, metavar="N", expose_value=True, help="Smallest face looked for, in pixels.")
 @progress_option
 @common_options
 @click.pass_obj

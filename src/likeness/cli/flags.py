@@ -87,28 +87,37 @@ def common_options(command: F) -> F:
     return command
 
 
+def pair_options(command: F) -> F:
+    """Give a command the options that move the threshold of a comparison."""
+    rate = _option(
+        "--fmr", type=float, metavar="RATE", help="Set the threshold by the false-match rate of one comparison."
+    )
+    prior = _option(
+        "--prior",
+        type=float,
+        metavar="P",
+        help="Probability, before looking, that it is the person (or anybody in the gallery); 0.5 unless set.",
+    )
+    return rate(prior(command))
+
+
 def threshold_options(command: F) -> F:
-    """Give a command the options that move its threshold."""
-    for option in reversed(
-        (
-            _option("--fmr", type=float, metavar="RATE", help="Threshold at this false-match rate a comparison."),
-            _option("--fpir", type=float, metavar="RATE", help="Share of strangers that may be named wrongly."),
-            _option("--prior", type=float, metavar="P", help="Probability before looking; 0.5 unless set."),
-        )
-    ):
-        command = option(command)
-    return command
+    """Give a command the options that move the threshold of a search."""
+    share = _option(
+        "--fpir", type=float, metavar="RATE", help="Set the threshold by the share of strangers named wrongly."
+    )
+    return share(pair_options(command))
 
 
 def progress_option(command: F) -> F:
     """Give a command `--progress/--no-progress`."""
-    words = "Show progress on stderr; without either, where that is a terminal."
+    words = "Show progress on stderr; unless said, where that is a terminal."
     return _option("--progress/--no-progress", is_flag=True, help=words)(command)
 
 
 def _common() -> list[Callable[[F], F]]:
     return [
-        _option("--gallery", metavar="PATH|URI", help="The gallery; a path opens the embedded one."),
+        _option("--gallery", metavar="PATH|URI", help="The gallery: a file, or scheme://… of a server."),
         _option("--model", "embedder", metavar="NAME|FOLDER", help="Model bundle that turns faces into embeddings."),
         _option("--detector", metavar="NAME|FOLDER", help="Model bundle that finds faces."),
         _option("--config", type=click.Path(dir_okay=False), help="Settings file."),

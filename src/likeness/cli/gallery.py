@@ -21,7 +21,7 @@ UNWELL = 7
 @click.group()
 @common_options
 def gallery() -> None:
-    """Look after the gallery: info, check, snapshot, re-embed."""
+    """Look after the gallery: its facts, its health, copies, and embeddings made anew."""
 
 
 @gallery.command()
@@ -35,13 +35,13 @@ def info(flags: Flags) -> None:
         flags.output.json(asdict(facts))
         return
     rows: list[tuple[str, object]] = [
-        ("people", facts.people),
-        ("faces", facts.faces),
-        ("embedding space", f"{facts.space}, {facts.dimension} numbers"),
+        ("people", f"{facts.people:,}"),
+        ("faces", f"{facts.faces:,}"),
+        ("embedding space", f"{facts.space}, {facts.dimension} numbers a face"),
         ("engine", facts.engine),
         ("search", facts.index),
         ("size", f"{facts.bytes_on_disk / 1e6:.1f} MB"),
-        *((name.replace("_", " "), plain(value)) for name, value in facts.details.items()),
+        *((name.replace("_", " "), _worded(value)) for name, value in facts.details.items()),
     ]
     flags.output.facts(rows, title=facts.uri)
 
@@ -50,7 +50,11 @@ def info(flags: Flags) -> None:
 @common_options
 @click.pass_obj
 def check(flags: Flags) -> int:
-    """Verify record, index and audit trail; finish erasures that were cut short."""
+    """Verify the gallery, and finish erasures that were cut short.
+
+    Looks at the file, the record, the audit trail and the index, and compares search with exact search. Exit code 7
+    if something is wrong.
+    """
     with flags.people(with_model=False) as opened:
         findings = opened.check()
     show_findings(flags.output, findings)
@@ -62,7 +66,10 @@ def check(flags: Flags) -> int:
 @common_options
 @click.pass_obj
 def snapshot(flags: Flags, target: Path | None) -> None:
-    """Write a whole copy, while others go on working; forgetting a person reaches it too."""
+    """Write a whole copy, while others go on working.
+
+    TARGET is a new file; without it the copy is put beside the gallery. Forgetting a person reaches copies too.
+    """
     with flags.people(with_model=False) as opened:
         path = opened.snapshot(target)
     if flags.output.as_json:
@@ -76,9 +83,10 @@ def snapshot(flags: Flags, target: Path | None) -> None:
 @common_options
 @click.pass_obj
 def re_embed(flags: Flags) -> None:
-    """Compute all embeddings anew with the present model, from the stored pictures.
+    """Compute all embeddings anew with the present model.
 
-    Searches answer as before until all is done. A run that was stopped goes on where it was.
+    It reads the pictures that the gallery keeps; no photo is needed. Searches answer as before until all is done. A
+    run that was stopped goes on where it was.
     """
     with (
         flags.people(with_model=False, many=True) as opened,
@@ -99,7 +107,11 @@ def re_embed(flags: Flags) -> None:
 @common_options
 @click.pass_obj
 def build_index(flags: Flags) -> None:
-    """Build or catch up the approximate index that pays in large galleries."""
+    """Build the approximate index of a large gallery.
+
+    An index that is there is brought up to date. In smaller galleries exact search is fast enough and used all the
+    same: `likeness gallery info` says from how many faces on the index pays.
+    """
     with (
         flags.people(with_model=False) as opened,
         flags.output.progress("indexing") as progress,
@@ -109,6 +121,12 @@ def build_index(flags: Flags) -> None:
         flags.output.json({"index": used})
     else:
         flags.output.text(f"searches use: {used}")
+
+
+def _worded(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else plain(value)
 
 
 def show_findings(output: Output, findings: list[Finding]) -> None:

@@ -43,7 +43,7 @@ def list_models(flags: Flags) -> None:
 @common_options
 @click.pass_obj
 def show(flags: Flags, name: str) -> None:
-    """Show a model's manifest: inputs, licences, origin, measured figures."""
+    """Show a model's inputs, licences, origin and measured figures."""
     from likeness.service.models import model_facts
 
     facts = model_facts(flags.settings.library(), name)
@@ -76,7 +76,10 @@ def show(flags: Flags, name: str) -> None:
 @common_options
 @click.pass_obj
 def verify(flags: Flags, names: tuple[str, ...]) -> int:
-    """Compare every file of the models (all, or those named) with its manifest."""
+    """Compare the files of models with their manifests.
+
+    Of all models, or of those named. Exit code 6 if one is damaged.
+    """
     from likeness.service.models import model_facts
 
     library = flags.settings.library()

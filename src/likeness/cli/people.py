@@ -16,7 +16,7 @@ from likeness.cli.flags import Flags, common_options
 @click.group()
 @common_options
 def people() -> None:
-    """List and show people, change their profiles, rename, merge, forget and export them. PERSON is a name or an id."""
+    """List, show, describe, rename, merge, forget and export people. PERSON is a name or an id."""
 
 
 @people.command("list")
@@ -77,9 +77,10 @@ def show(flags: Flags, person: str) -> None:
 @common_options
 @click.pass_obj
 def profile(flags: Flags, person: str, put: tuple[str, ...], remove: tuple[str, ...], source: Path | None) -> None:
-    """Show a person's profile, or change it: what else is known of them, under keys of your choice.
+    """Show or change a person's profile.
 
-    --set, --unset may be given several times.
+    A profile holds what else is known of somebody, under keys of your choice. --set and --unset may be given several
+    times.
     """
     from likeness.service.cards import read_card
 
@@ -147,7 +148,10 @@ def merge(flags: Flags, person: str, into: str) -> None:
 @common_options
 @click.pass_obj
 def forget(flags: Flags, persons: tuple[str, ...], expired: bool, yes: bool) -> None:
-    """Erase people for good: from the record, the index and the snapshots."""
+    """Erase people for good.
+
+    They are gone from the record, the index and the snapshots, and it is checked that no search finds them.
+    """
     if bool(persons) == expired:
         raise click.UsageError("name the people to forget, or say --expired")
     with flags.people(with_model=False) as opened:
@@ -183,7 +187,10 @@ def _confirm(names: list[str], faces: int) -> None:
 @common_options
 @click.pass_obj
 def export(flags: Flags, person: str, target: Path) -> None:
-    """Write all that is held about a person to TARGET: a new folder, or an archive if it ends in .zip."""
+    """Write out all that is held about a person.
+
+    TARGET is a new folder, or an archive if it ends in .zip.
+    """
     with flags.people(with_model=False) as opened:
         written = opened.export(person, target)
     if flags.output.as_json:

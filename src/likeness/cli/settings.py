@@ -14,8 +14,8 @@ from likeness.cli.output import plain
 def settings(flags: Flags) -> None:
     """Show every setting, its value, and where that comes from.
 
-    A setting is read from likeness.toml (or the file that LIKENESS_CONFIG names), then from LIKENESS_NAME in the
-    environment, then from an option; the last one wins.
+    A setting is read from likeness.toml (or the file that LIKENESS_CONFIG names), then from the environment
+    (LIKENESS_FMR for fmr, and so on), then from an option; the last one wins.
     """
     loaded = flags.settings
     fields = type(loaded).model_fields

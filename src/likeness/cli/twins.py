@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", metavar="PHOTO", type=click.Path())
-@click.option("-k", "--count", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many people.")
+@click.option(
+    "-k", "--count", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many people to find."
+)
 @click.option("--exclude", multiple=True, metavar="NAME", help="Pass over this person; may be given several times.")
 @click.option("--others", is_flag=True, help="Leave out whoever the face itself is: for a double of somebody enrolled.")
 @click.option(
@@ -30,9 +32,17 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which of several faces is meant.",
 )
-@click.option("--save-pictures", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Save them.")
 @click.option(
-    "--sheet", metavar="OUT.png", type=click.Path(dir_okay=False, path_type=Path), help="Draw face and twins together."
+    "--save-pictures",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Save the pictures of the twins in this folder.",
+)
+@click.option(
+    "--sheet",
+    metavar="OUT.png",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the face, its twins and their profiles.",
 )
 @common_options
 @click.pass_obj
@@ -46,7 +56,7 @@ def twins(
     save_pictures: Path | None,
     sheet: Path | None,
 ) -> None:
-    """Find the people who look most like a face: one line a person, not a photo.
+    """Find the people who look most like a face, each person once.
 
     "Rarer than" says how unusual so near a resemblance is here: the share of people in the gallery whose own nearest
     double is less similar.

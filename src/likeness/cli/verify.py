@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from likeness.cli.flags import Flags, common_options, threshold_options
+from likeness.cli.flags import Flags, common_options, pair_options
 from likeness.cli.output import chance, percent
 
 WORDS = {"match": "the same person", "unsure": "unsure", "unknown": "not the same person, as far as can be told"}
@@ -22,7 +22,7 @@ WORDS = {"match": "the same person", "unsure": "unsure", "unknown": "not the sam
     show_default=True,
     help="Which of several faces is meant.",
 )
-@threshold_options
+@pair_options
 @common_options
 @click.pass_obj
 def verify(flags: Flags, first: str, second: str, pick: Any) -> None:

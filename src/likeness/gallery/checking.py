@@ -82,7 +82,9 @@ def _vectors(store: Store, sample: int) -> Finding:
             return Finding("vectors", False, f"{sizes} vectors are not of dimension {dimension}")
         rows = faces.rows_of(connection, _sample_ids(connection, sample), dimension)
     wrong = int(np.count_nonzero(np.abs(np.linalg.norm(rows.vectors, axis=1) - 1) > 1e-3))
-    return Finding("vectors", not wrong, f"{wrong} of {len(rows.face_ids)} looked at are not of unit length")
+    looked = len(rows.face_ids)
+    words = f"{wrong:,} of {looked:,} looked at are not of unit length" if wrong else f"{looked:,} looked at, all well"
+    return Finding("vectors", not wrong, words)
 
 
 def _sample_ids(connection: sqlite3.Connection, count: int) -> list[int]:
@@ -117,22 +119,26 @@ def _index(store: Store, searcher: Searcher, approximate_above: int) -> Finding:
         count = int(connection.execute("SELECT count(*) FROM faces").fetchone()[0])
         tag = ann.read_tag(connection)
     if count <= approximate_above:
-        return Finding("index", True, f"exact search: {count} faces, and an index pays above {approximate_above}")
+        return Finding("index", True, f"none needed: exact search is used up to {approximate_above:,} faces")
     if not ann.installed():
         return Finding(
             "index",
             False,
-            f"exact search over {count} faces: usearch is not installed (pip install 'likeness[ann]')",
+            f"exact search over {count:,} faces: usearch is not installed (pip install 'likeness[ann]')",
         )
     if searcher.mode() == "exact":
         state = "damaged or missing" if tag else "not built yet"
-        return Finding("index", False, f"exact search over {count} faces: the index is {state}; build it")
+        return Finding(
+            "index",
+            False,
+            f"exact search over {count:,} faces: the index is {state}; run `likeness gallery build-index`",
+        )
     tail = searcher.tail()
-    message = f"{ann.NAME}, and {tail} newer faces searched exactly"
+    message = f"{ann.NAME}, and {tail:,} newer faces searched exactly"
     return Finding(
         "index",
         tail <= _TAIL_SHARE * count,
-        message + ("; build it again" if tail > _TAIL_SHARE * count else ""),
+        message + ("; run `likeness gallery build-index`" if tail > _TAIL_SHARE * count else ""),
     )
 
 
@@ -147,7 +153,7 @@ def _recall(store: Store, searcher: Searcher, sample: int) -> Finding:
     got = searcher.search(probes, 10, ())
     first = float(np.mean([_share(row[:1], truth[:1]) for row, truth in zip(got, wanted, strict=True)]))
     ten = float(np.mean([_share(row, truth) for row, truth in zip(got, wanted, strict=True)]))
-    message = f"against exact search, {len(probes)} probes: recall@1 {first:.4f}, recall@10 {ten:.4f}"
+    message = f"recall@1 {first:.4f} and recall@10 {ten:.4f} against exact search, {len(probes)} probes"
     return Finding("search", first >= _FIRST_WANTED and ten >= _TEN_WANTED, message)
 
 

@@ -26,6 +26,11 @@ OPTIONAL = {
     "ann": ("usearch",),
     "evaluate": ("scikit-learn", "matplotlib"),
 }
+_PURPOSES = {
+    "weights": "makes the default models",
+    "ann": "searches large galleries fast",
+    "evaluate": "measures models",
+}
 
 
 def examine(settings: Settings, say: Callable[[str], None]) -> Iterator[Finding]:
@@ -33,7 +38,9 @@ def examine(settings: Settings, say: Callable[[str], None]) -> Iterator[Finding]
     yield Finding("likeness", True, f"{likeness.__version__} on Python {platform.python_version()}, {sys.platform}")
     yield _packages()
     yield from (_extra(name, packages) for name, packages in OPTIONAL.items())
-    yield Finding("cores", True, f"{available_cores()} to use, {settings.threads or 'all'} set")
+    yield Finding(
+        "cores", True, f"{available_cores()} available, {settings.threads or 'all'} of them used (the setting threads)"
+    )
     yield _writable("cache folder", Path(settings.cache).expanduser())
     yield from _models(settings)
     yield _runs(settings, say)
@@ -51,7 +58,7 @@ def _packages() -> Finding:
 def _extra(name: str, packages: tuple[str, ...]) -> Finding:
     missing = [package for package in packages if _version(package) is None]
     words = f"not installed ({', '.join(missing)}); pip install 'likeness[{name}]'" if missing else "installed"
-    return Finding(f"extra {name}", True, words)
+    return Finding(f"extra {name}", True, f"{words}; it {_PURPOSES[name]}")
 
 
 def _version(package: str) -> str | None:
@@ -72,7 +79,8 @@ def _writable(name: str, folder: Path) -> Finding:
 
 def _models(settings: Settings) -> Iterator[Finding]:
     for facts in all_models(settings.library(), verify=True):
-        words = facts.state if facts.error is None else f"{facts.state}: {facts.error}"
+        words = "; ".join((facts.state, "made when first used")) if facts.state == "not made yet" else str(facts.state)
+        words += "" if facts.error is None else f": {facts.error}"
         yield Finding(f"model {facts.name}", facts.state != "damaged", words)
 
 
@@ -97,7 +105,9 @@ def _gallery(settings: Settings) -> Iterator[Finding]:
     try:
         with open_gallery(settings.gallery, create=False) as gallery:
             info = gallery.info()
-            yield Finding("gallery", True, f"{info.uri}: {info.people} people, {info.faces} faces, space {info.space}")
+            yield Finding(
+                "gallery", True, f"{info.uri}: {info.people:,} people, {info.faces:,} faces, space {info.space}"
+            )
             yield from (Finding(f"gallery: {finding.name}", finding.ok, finding.message) for finding in gallery.check())
     except GalleryMissing:
         yield Finding("gallery", True, f"none yet at {settings.gallery}; enrolling makes it")
