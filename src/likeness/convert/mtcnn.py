@@ -96,7 +96,7 @@ def write_rnet(data: bytes, path: Path) -> None:
 
 
 def write_onet(data: bytes, path: Path) -> None:
-    """O-Net: `pixels` `(n, 48, 48, 3)` to `scores` `(n,)`, `offsets` `(n, 4)`, `landmarks` `(n, 10)` (five x, five y)."""
+    """O-Net: `pixels` `(n, 48, 48, 3)` to `scores` `(n,)`, `offsets` `(n, 4)`, `landmarks` `(n, 10)` (x, then y)."""
     weights, graph = _KerasWeights(data, "onet"), GraphWriter()
     x = _conv(graph, weights, graph.pixels("pixels"), "conv1", 3, 3, 32, first=True)
     x = _pool(graph, x, "pool1", 3)
