@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from gallery_oracle import DIMENSION, new_face, unit
@@ -11,7 +13,8 @@ from likeness.gallery import ann
 from likeness.gallery.base import NewFace
 from likeness.gallery.searcher import Searcher
 
-pytest.importorskip("usearch")
+# Not imported to see whether it is there: it must be loaded after onnxruntime (see `usearch_index`).
+pytestmark = pytest.mark.skipif(find_spec("usearch") is None, reason="the extra ann is not installed")
 
 INDEX = "people.likeness.ann"
 
@@ -160,7 +163,7 @@ def test_without_usearch_search_stays_exact_and_says_so(embedded_at, tmp_path, m
 
 
 def test_the_index_file_keeps_no_byte_of_an_erased_vector(embedded_at, tmp_path):
-    from usearch.index import Index
+    Index = ann.usearch_index().Index  # noqa: N806
 
     with embedded_at(approximate_above=10) as gallery:
         gallery.add(faces(range(60)))
@@ -181,7 +184,7 @@ def test_the_index_file_keeps_no_byte_of_an_erased_vector(embedded_at, tmp_path)
 
 
 def test_faces_that_were_erased_during_a_build_are_not_in_the_index(embedded_at, tmp_path):
-    from usearch.index import Index
+    Index = ann.usearch_index().Index  # noqa: N806
 
     with embedded_at(approximate_above=10) as gallery, embedded_at() as other:
         gallery.add(faces(range(60)))
@@ -206,7 +209,7 @@ def test_exact_search_over_the_record_agrees_with_search_in_memory(embedded_at):
 
 def test_a_face_erased_during_a_build_is_overwritten_though_earlier_erasures_left_room(embedded_at, tmp_path):
     """Fillers for the erased one must not all end in the room that earlier erasures left."""
-    from usearch.index import Index
+    Index = ann.usearch_index().Index  # noqa: N806
 
     with embedded_at(approximate_above=10) as gallery, embedded_at(approximate_above=10) as other:
         gallery.add(faces(range(90)))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness import vision
 from likeness.errors import PhotoError
 from likeness.recognizer import Recognizer
 from likeness.types import Face, Vector
@@ -40,7 +41,8 @@ def embed_central_faces(
 ) -> Embedded:
     """The embedding of the face nearest to each photo's middle.
 
-    Parts are kept under `cache`, named by the models and the photos' names and sizes, and read again instead of made.
+    Parts are kept under `cache`, named by the models, the code that runs them, and the photos' names and sizes, and
+    read again instead of made.
     """
     folder = cache / _tag(recognizer, photos)
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +95,9 @@ def _read(path: Path) -> tuple[Vector, NDArray[np.intp]]:
 
 def _tag(recognizer: Recognizer, photos: Sequence[Path]) -> str:
     digest = hashlib.sha256()
+    # What the code does to pixels counts as much as the models do.
+    for module in sorted(Path(vision.__path__[0]).glob("*.py")):
+        digest.update(module.read_bytes())
     for line in (*recognizer.fingerprint, *_lines(photos)):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()[:20]

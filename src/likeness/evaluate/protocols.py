@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.calibration import Calibration
+from likeness.decision import LIKELY, VERIFICATION_FMR
 from likeness.evaluate import metrics
 from likeness.evaluate.embeddings import Embedded
 from likeness.evaluate.lfw import Lfw
@@ -49,7 +50,7 @@ def _verification_calibration(
     scores: NDArray[np.float64], genuine: NDArray[np.bool_], calibration: Calibration, settings: Settings
 ) -> dict[str, Any]:
     stated = metrics.reliability(calibration.probability(scores, prior=0.5), genuine)
-    default = calibration.threshold(settings.fmr or 1e-3)
+    default = calibration.threshold(settings.fmr or VERIFICATION_FMR)
     return {
         "fitted_on": calibration.data,
         "expected_calibration_error": stated.error,
@@ -155,27 +156,48 @@ def _at_default(
     calibration: Calibration,
     settings: Settings,
 ) -> dict[str, Any]:
+    """What the product answers (see `likeness.decision`): a match needs the threshold and the probability."""
     threshold, promise = calibration.search_threshold(settings.fpir, enrolled)
-    named = known[:, 0] >= threshold
-    alarms = int((strange[:, 0] >= threshold).sum())
-    low, high = metrics.wilson(alarms, len(strange))
-    scores = np.concatenate([known, strange])
-    seen = np.isfinite(scores[:, 0])
-    probability = np.array(
-        [calibration.search_probabilities(row, enrolled, prior=settings.prior)[0] for row in scores[seen]]
-    )
-    outcome = np.concatenate([right, np.zeros(len(strange), bool)])[seen]
+    known_probability = _probabilities(known, enrolled, calibration, settings)
+    strange_probability = _probabilities(strange, enrolled, calibration, settings)
+    named, unsure = _decide(known[:, 0], known_probability, threshold)
+    alarmed, doubted = _decide(strange[:, 0], strange_probability, threshold)
+    low, high = metrics.wilson(int(alarmed.sum()), len(alarmed))
+    probability = np.concatenate([known_probability, strange_probability])
+    outcome = np.concatenate([right, np.zeros(len(strange), bool)])
     # Half the weight on enrolled people and half on strangers: the prior that the probabilities were stated for.
-    weights = np.concatenate([np.full(len(known), 0.5 / len(known)), np.full(len(strange), 0.5 / len(strange))])[seen]
+    weights = np.concatenate([np.full(len(group), 0.5 / len(group)) for group in (known, strange)])
     stated = metrics.reliability(probability, outcome, weights=weights)
     return {
         "fpir_asked": settings.fpir,
         "fpir_promised": promise,
         "threshold": threshold,
-        "false_positive_identification_rate": alarms / len(strange),
+        "false_positive_identification_rate": float(alarmed.mean()),
         "false_positive_identification_interval": (low, high),
+        "strangers_unsure_rate": float(doubted.mean()),
         "true_positive_identification_rate": float((named & right).mean()),
         "wrong_person_rate": float((named & ~right).mean()),
+        "unsure_rate": float(unsure.mean()),
         "identification_calibration_error": stated.error,
         "identification_reliability": asdict(stated),
     }
+
+
+def _probabilities(
+    scores: NDArray[np.float64], enrolled: int, calibration: Calibration, settings: Settings
+) -> NDArray[np.float64]:
+    """Probability of the best candidate of each probe `(n, k)`; 0 for probes without a face."""
+    return np.array(
+        [
+            calibration.search_probabilities(row, enrolled, prior=settings.prior)[0] if np.isfinite(row[0]) else 0.0
+            for row in scores
+        ]
+    )
+
+
+def _decide(
+    score: NDArray[np.float64], probability: NDArray[np.float64], threshold: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Who is named, and of whom the answer is `unsure`."""
+    rare, likely = score >= threshold, probability >= LIKELY
+    return rare & likely, rare ^ likely

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,6 +44,18 @@ _FILLER = 2**62
 def installed() -> bool:
     """Whether the extra `ann` is installed."""
     return find_spec("usearch") is not None
+
+
+def usearch_index() -> Any:
+    """The module `usearch.index`, loaded after onnxruntime.
+
+    In the other order loading onnxruntime ends the process with a segmentation fault (seen with usearch 2.26.6 and
+    onnxruntime 1.31.1), and whoever opens a gallery will look at photos later.
+    """
+    import onnxruntime  # noqa: F401
+    import usearch.index
+
+    return usearch.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +98,8 @@ class ApproximateIndex:
         """Ids of about the `count` nearest faces to each probe; some may exist no more."""
         if not len(self):
             return [np.empty(0, np.int64) for _ in probes]
-        from usearch.index import Matches
-
-        found = self._index.search(probes, min(count, len(self)))
-        if isinstance(found, Matches):  # a single probe
+        found: Any = self._index.search(probes, min(count, len(self)))
+        if isinstance(found, usearch_index().Matches):  # a single probe
             return [np.asarray(found.keys, np.int64).reshape(-1)]
         return [np.asarray(keys[:size], np.int64) for keys, size in zip(found.keys, found.counts, strict=True)]
 
@@ -99,12 +109,10 @@ def load(gallery: Path, tag: Tag, *, dimension: int, view: bool = True) -> Appro
     path = index_path(gallery)
     if not installed() or not path.is_file() or _digest(path) != tag.sha256:
         return None
-    from usearch.index import Index
-
-    index = Index.restore(str(path), view=view)
+    index = usearch_index().Index.restore(str(path), view=view)
     if index is None or index.ndim != dimension:
         return None
-    index.expansion_search = _EXPANSION_SEARCH  # type: ignore[misc]  # it has a setter
+    index.expansion_search = _EXPANSION_SEARCH
     return ApproximateIndex(index, tag, _slots(path))
 
 
@@ -189,11 +197,10 @@ def clear_unfinished(store: Store) -> None:
 
 
 def _empty(dimension: int) -> Index:
-    from usearch.index import Index
-
-    return Index(
+    index: Index = usearch_index().Index(
         ndim=dimension, metric="cos", dtype="i8", connectivity=16, expansion_add=128, expansion_search=_EXPANSION_SEARCH
     )
+    return index
 
 
 def _drop(index: Index, face_ids: Ids, dimension: int, *, slots: int) -> None:
