@@ -66,8 +66,18 @@ def test_forgetting_asks_first_and_says_what_was_erased(cli, names):
     assert (refused.code, "--yes" in refused.err) == (2, True)
     [done] = cli("people", "forget", names[0], "--yes", "--json").lines
     assert done["faces_erased"] >= 2
-    assert done["snapshots_purged"] == 0
+    assert (done["snapshots_purged"], done["snapshots_not_found"]) == (0, [])
     assert cli("people", "forget", names[0], "--yes").code == 4
+
+
+def test_forgetting_names_snapshots_that_were_moved_and_does_not_count_them(cli, names, tmp_path):
+    for name in ("kept", "moved"):
+        assert cli("gallery", "snapshot", tmp_path / name).code == 0
+    (tmp_path / "moved").rename(tmp_path / "away")
+    said = cli("people", "forget", names[0], "--yes").out
+    assert "1 snapshots purged, 1 not found" in said
+    assert f"not found: {tmp_path / 'moved'}" in said
+    assert "out of reach" in said
 
 
 def test_forgetting_the_expired_forgets_nobody_else(cli, names):

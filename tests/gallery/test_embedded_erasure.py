@@ -51,7 +51,7 @@ def test_erasing_leaves_no_byte_in_the_record_its_log_the_index_or_a_snapshot(em
             gallery.build_index()
         wanted = [*secrets_of("Ann Unmistakable", range(9000, 9010)), b"Ann Renamed", b"detail-of-ann"]
         assert unit(9000).tobytes() in everything(tmp_path)
-        assert gallery.remove(ann_.id) == 10
+        assert gallery.remove(ann_.id).faces == 10
         left = everything(tmp_path)  # while the gallery is open
         assert [secret for secret in wanted if secret in left] == []
         assert gallery.check()[4].ok
@@ -85,7 +85,7 @@ def test_an_older_snapshot_forgets_who_was_merged_into_the_removed_person(embedd
         first, second = enrolled(gallery, "First Name", [1, 2]), enrolled(gallery, "Second Name", [3])
         gallery.snapshot(tmp_path / "snap")
         gallery.merge(second.id, first.id)
-        assert gallery.remove(first.id) == 3
+        assert gallery.remove(first.id).faces == 3
         left = everything(tmp_path)
         assert [one for one in secrets_of("First Name", [1, 2]) + secrets_of("Second Name", [3]) if one in left] == []
 
@@ -115,8 +115,18 @@ def test_a_snapshot_that_was_deleted_is_forgotten(embedded_at, tmp_path):
         assert gallery.info().details["snapshots"] == 1
         path.unlink()
         path.parent.rmdir()
-        gallery.remove(person.id)
+        assert gallery.remove(person.id).snapshots_not_found == (str(path),)
         assert gallery.info().details["snapshots"] == 0
+
+
+def test_a_snapshot_that_was_moved_is_not_said_to_be_purged(embedded_at, tmp_path):
+    with embedded_at() as gallery:
+        person = enrolled(gallery, "Ann", [1])
+        moved, kept = gallery.snapshot(tmp_path / "moved"), gallery.snapshot(tmp_path / "kept")
+        moved.rename(tmp_path / "away")
+        erased = gallery.remove(person.id)
+        assert (erased.snapshots_purged, erased.snapshots_not_found) == ((str(kept),), (str(moved),))
+        assert unit(1).tobytes() in (tmp_path / "away").read_bytes(), "it is out of reach, and so it is said"
 
 
 def test_a_snapshot_that_cannot_be_erased_from_is_named_and_done_later(embedded_at, tmp_path):

@@ -183,7 +183,7 @@ def test_a_removed_person_is_found_by_no_later_search(gallery, open_here):
     ann = gallery.person("Ann")
     with open_here() as other:
         assert found(other, 1)[0] == "Ann"
-        assert gallery.remove(ann.id) == 2
+        assert gallery.remove(ann.id).faces == 2
         assert found(other, 1) == found(gallery, 1) == ["Bea"]
         with pytest.raises(PersonNotFound):
             other.person("Ann")
@@ -194,7 +194,7 @@ def test_a_removed_person_is_found_by_no_later_search(gallery, open_here):
 
 def test_a_person_stays_when_the_last_face_is_removed(gallery):
     (added,) = gallery.add([new_face("Ann", 1)])
-    assert gallery.remove(face_id=added.face_id) == 1
+    assert gallery.remove(face_id=added.face_id).faces == 1
     assert gallery.person("Ann").faces == 0
     assert found(gallery, 1) == []
     assert gallery.add([new_face("Ann", 1)])[0].face_id > added.face_id

@@ -154,7 +154,8 @@ def test_a_forgotten_person_is_found_nowhere_and_snapshots_are_purged(people, sa
     person = people.gallery.person(names[0])
     people.snapshot(tmp_path / "copy.gallery")
     done = people.forget(names[0])
-    assert (done.faces, done.snapshots) == (person.faces, 1)
+    assert (done.faces, done.snapshots_not_found) == (person.faces, ())
+    assert done.snapshots_purged == (str(tmp_path / "copy.gallery"),)
     [found] = people.identify(find_photos([probe(samples, names[0])]))
     assert names[0] not in {match.name for match in (found.answers[0].match, *found.answers[0].runners_up)}
     assert actions(people)[-2] == "forget"

@@ -150,7 +150,8 @@ def merge(flags: Flags, person: str, into: str) -> None:
 def forget(flags: Flags, persons: tuple[str, ...], expired: bool, yes: bool) -> None:
     """Erase people for good.
 
-    They are gone from the record, the index and the snapshots, and it is checked that no search finds them.
+    They are gone from the record, the index and the snapshots, and it is checked that no search finds them. Copies
+    that were moved, or made by hand, are out of reach: snapshots that are not where they were made are named.
     """
     if bool(persons) == expired:
         raise click.UsageError("name the people to forget, or say --expired")
@@ -166,8 +167,15 @@ def forget(flags: Flags, persons: tuple[str, ...], expired: bool, yes: bool) -> 
             else:
                 flags.output.text(
                     f"forgotten: {person.name} ({done.person_id}); {done.faces} faces erased, "
-                    f"{done.snapshots} snapshots purged; searches find nothing of them any more"
+                    f"{len(done.snapshots_purged)} snapshots purged, {len(done.snapshots_not_found)} not found; "
+                    "searches find nothing of them any more"
                 )
+                for path in done.snapshots_not_found:
+                    flags.output.text(f"  not found: {path}; if it was moved and not deleted, it still holds them")
+        if chosen and not flags.output.as_json:
+            flags.output.text(
+                "copies of the gallery that were moved, or made by hand, are out of reach: delete those too"
+            )
     if not chosen:
         flags.output.say("nobody's retention date has passed")
 

@@ -66,6 +66,22 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure reached.
+
+    Attributes:
+        faces: how many faces it was.
+        snapshots_purged: paths of the snapshots that were opened and hold nothing of it any more.
+        snapshots_not_found: paths where a snapshot was made and is none now. One that was deleted holds nobody; one
+            that was moved still holds what was erased here, and cannot be reached.
+    """
+
+    faces: int
+    snapshots_purged: tuple[str, ...] = ()
+    snapshots_not_found: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One search result: the person, and the enrolled picture of theirs that is nearest to the probe."""
 
@@ -221,10 +237,11 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         """The notes on those of the photos that have one, by the photos' sha256."""
         ...
 
-    def remove(self, person_id: str | None = None, *, face_id: int | None = None) -> int:
-        """Erase a person (or one face) from record, index and snapshots. Returns how many faces it was.
+    def remove(self, person_id: str | None = None, *, face_id: int | None = None) -> Erased:
+        """Erase a person (or one face) from record, index and snapshots; returns what was reached.
 
-        A person whose last face is removed by `face_id` stays, without faces.
+        A person whose last face is removed by `face_id` stays, without faces. A snapshot that is not at its place
+        is told once, and then no longer remembered.
 
         Raises:
             PersonNotFound: nobody has that id.

@@ -22,6 +22,7 @@ from likeness.gallery import notes as note_rows
 from likeness.gallery.base import (
     UNSET,
     Added,
+    Erased,
     Event,
     Finding,
     Gallery,
@@ -213,7 +214,7 @@ class EmbeddedGallery(Gallery):
         erasure.merge(self._store, self._salt, source_id, into_id)
         return self.person(into_id)
 
-    def remove(self, person_id: str | None = None, *, face_id: int | None = None) -> int:  # noqa: D102
+    def remove(self, person_id: str | None = None, *, face_id: int | None = None) -> Erased:  # noqa: D102
         if (person_id is None) == (face_id is None):
             raise ValueError("expected either a person's id or a face's")
         if person_id is not None:

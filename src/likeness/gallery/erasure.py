@@ -14,6 +14,7 @@ from pathlib import Path
 
 from likeness.errors import LikenessError, PersonNotFound, StorageError
 from likeness.gallery import ann, compaction, people
+from likeness.gallery.base import Erased
 from likeness.gallery.schema import blank, expect_gallery, set_meta
 from likeness.gallery.snapshots import UNFINISHED, discard_unfinished, mount_of
 from likeness.gallery.storage import Store, connect, mapped_errors, transaction, truncate_log
@@ -22,8 +23,8 @@ _LOG, _INDEX = "log", "index"
 _KEPT_CHANGES = 100_000
 
 
-def erase_person(store: Store, salt: bytes, person_id: str) -> int:
-    """Erase a person with everything that is theirs; returns the number of faces.
+def erase_person(store: Store, salt: bytes, person_id: str) -> Erased:
+    """Erase a person with everything that is theirs; returns what was reached.
 
     Raises:
         PersonNotFound: nobody has that id.
@@ -35,12 +36,12 @@ def erase_person(store: Store, salt: bytes, person_id: str) -> int:
             everybody = _with_merged(connection, person_id)
             face_ids = erase_rows(connection, people_ids=everybody, face_ids=(), name_hashes=(name,))
             _note_pending(store, connection, people_ids=everybody, face_ids=face_ids, name_hashes=(name,))
-        finish(store)
-    return len(face_ids)
+        reached = finish(store)
+    return Erased(len(face_ids), tuple(reached.purged), tuple(reached.not_found))
 
 
-def erase_face(store: Store, face_id: int) -> int:
-    """Erase one face; its person stays. Returns 1.
+def erase_face(store: Store, face_id: int) -> Erased:
+    """Erase one face; its person stays. Returns what was reached.
 
     Raises:
         PersonNotFound: there is no such face.
@@ -51,8 +52,8 @@ def erase_face(store: Store, face_id: int) -> int:
             if not erase_rows(connection, people_ids=(), face_ids=(face_id,)):
                 raise PersonNotFound(f"there is no face {face_id} in the gallery")
             _note_pending(store, connection, people_ids=(), face_ids=(face_id,))
-        finish(store)
-    return 1
+        reached = finish(store)
+    return Erased(1, tuple(reached.purged), tuple(reached.not_found))
 
 
 def erase_rows(
@@ -174,7 +175,15 @@ def tasks(connection: sqlite3.Connection) -> dict[str, _Task]:
     return found
 
 
-def finish(store: Store) -> None:
+@dataclass(slots=True)
+class Reached:
+    """The snapshots that what was pending was erased from, and those that are not where they were made."""
+
+    purged: list[str] = field(default_factory=list)
+    not_found: list[str] = field(default_factory=list)
+
+
+def finish(store: Store) -> Reached:
     """Carry out what is pending, everywhere that can be reached. Called with the maintenance lock held.
 
     Raises:
@@ -185,6 +194,7 @@ def finish(store: Store) -> None:
         todo, compaction_due = tasks(connection), compaction.is_due(connection)
     ann.clear_unfinished(store)
     failures: list[LikenessError] = []
+    reached = Reached()
     for place, task in todo.items():
         try:
             if place == _LOG and compaction_due:
@@ -194,7 +204,7 @@ def finish(store: Store) -> None:
             elif place == _INDEX:
                 ann.erase(store, task.face_ids)
             else:
-                _erase_in_snapshot(store, Path(place), task)
+                _erase_in_snapshot(store, Path(place), task, reached)
         except LikenessError as error:
             failures.append(error)
         else:
@@ -204,10 +214,12 @@ def finish(store: Store) -> None:
         raise failures[0]
     if failures:
         raise StorageError("; ".join(error.message for error in failures), hint=failures[0].hint)
+    return reached
 
 
-def _erase_in_snapshot(store: Store, path: Path, task: _Task) -> None:
-    if path.name.endswith(UNFINISHED):  # its maker was killed: whoever makes one holds the lock that is held here
+def _erase_in_snapshot(store: Store, path: Path, task: _Task, reached: Reached) -> None:
+    unfinished = path.name.endswith(UNFINISHED)
+    if unfinished:  # its maker was killed: whoever makes one holds the lock that is held here
         discard_unfinished(path)
     if not _reachable(path):
         with store.read() as connection:
@@ -217,8 +229,10 @@ def _erase_in_snapshot(store: Store, path: Path, task: _Task) -> None:
                 f"erased, but not from the snapshot {path}, which cannot be reached: {row[0]} is not mounted",
                 hint="mount it and run the check, which finishes the erasure",
             )
-        with store.write() as connection:  # it was deleted: forget it
+        with store.write() as connection:  # deleted or moved, which cannot be told apart: said, and no longer known
             connection.execute("DELETE FROM snapshots WHERE path = ?", (str(path),))
+        if not unfinished:
+            reached.not_found.append(str(path))
         return
     try:
         _erase_in_file(path, task, store.busy_timeout_s)
@@ -227,6 +241,7 @@ def _erase_in_snapshot(store: Store, path: Path, task: _Task) -> None:
             f"erased, but not from the snapshot {path}: {error.message}",
             hint="make it writable, or delete it, and run the check, which finishes the erasure",
         ) from error
+    reached.purged.append(str(path))
 
 
 def _reachable(path: Path) -> bool:

@@ -33,15 +33,29 @@ IDENTIFY_BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """A proof of erasure: who (by id), how many faces, how many snapshots they were erased from too."""
+    """A proof of erasure, and its bounds: copies that were moved, or made by hand, are out of reach.
+
+    Attributes:
+        person_id: who.
+        faces: how many faces were erased.
+        snapshots_purged: paths of the snapshots that they were erased from too.
+        snapshots_not_found: paths where a snapshot was made and is none now; one that was moved still holds them.
+    """
 
     person_id: str
     faces: int
-    snapshots: int
+    snapshots_purged: tuple[str, ...] = ()
+    snapshots_not_found: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"person_id": self.person_id, "faces_erased": self.faces, "snapshots_purged": self.snapshots}
+        return {
+            "person_id": self.person_id,
+            "faces_erased": self.faces,
+            "snapshots_purged": len(self.snapshots_purged),
+            "snapshots_purged_paths": list(self.snapshots_purged),
+            "snapshots_not_found": list(self.snapshots_not_found),
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -264,22 +278,27 @@ class People(AbstractContextManager["People"]):
         return person
 
     def forget(self, name_or_id: str) -> Forgotten:
-        """Erase a person from record, index and snapshots, and make sure of it.
+        """Erase a person from record, index and snapshots, and make sure of it; says which snapshots it reached.
 
         Raises:
             PersonNotFound: nobody has that id or name.
             StorageError: something of theirs is left; the message says where.
         """
         person = self.gallery.person(name_or_id)
-        info = self.gallery.info()
         vectors = [face.embedding for face in self.gallery.faces(person.id)]
         erased = self.gallery.remove(person.id)
         for start in range(0, len(vectors), 256):
             found = self.gallery.search(np.stack(vectors[start : start + 256]), 1)
             if any(hit.person_id == person.id for hits in found for hit in hits):
                 raise StorageError(f"{person.id} was erased but is still found", hint="run `likeness gallery check`")
-        self._record("forget", person.id, faces=erased)
-        return Forgotten(person.id, erased, int(info.details.get("snapshots", 0)))
+        self._record(
+            "forget",
+            person.id,
+            faces=erased.faces,
+            snapshots_purged=len(erased.snapshots_purged),
+            snapshots_not_found=len(erased.snapshots_not_found),
+        )
+        return Forgotten(person.id, erased.faces, erased.snapshots_purged, erased.snapshots_not_found)
 
     def expired(self, today: date) -> Iterator[Person]:
         """People whose retention date has passed."""
