@@ -165,6 +165,16 @@ def test_a_forgotten_person_is_found_nowhere_and_snapshots_are_purged(people, sa
         copy.person(names[0])
 
 
+def test_an_erasure_that_could_not_be_finished_is_in_the_audit_trail(people, names, tmp_path):
+    person = people.gallery.person(names[0])
+    people.snapshot(tmp_path / "copy.gallery").write_bytes(b"rubbish" * 1000)
+    with pytest.raises(StorageError, match=r"copy\.gallery"):
+        people.forget(names[0])
+    event = people.gallery.events()[-1]
+    assert (event.action, event.person_id, event.details["complete"]) == ("forget", person.id, False)
+    assert event.details["error"] == "gallery_corrupt"
+
+
 def test_people_whose_retention_date_has_passed_are_told(people, names):
     today = date(2030, 1, 2)
     for name, day in ((names[0], today - timedelta(days=1)), (names[1], today)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from likeness.errors import InputError, StorageError
+from likeness.errors import InputError, LikenessError, StorageError
 from likeness.gallery import Gallery, open_gallery
 from likeness.gallery.base import Finding, ignore_progress
 from likeness.recognizer import Recognizer, Source
@@ -282,19 +282,29 @@ class People(AbstractContextManager["People"]):
 
         Raises:
             PersonNotFound: nobody has that id or name.
-            StorageError: something of theirs is left; the message says where.
+            StorageError: something of theirs is left; the message says where, and the audit trail that it is so.
         """
         person = self.gallery.person(name_or_id)
         vectors = [face.embedding for face in self.gallery.faces(person.id)]
-        erased = self.gallery.remove(person.id)
-        for start in range(0, len(vectors), 256):
-            found = self.gallery.search(np.stack(vectors[start : start + 256]), 1)
-            if any(hit.person_id == person.id for hits in found for hit in hits):
-                raise StorageError(f"{person.id} was erased but is still found", hint="run `likeness gallery check`")
+        try:
+            erased = self.gallery.remove(person.id)
+            for start in range(0, len(vectors), 256):
+                found = self.gallery.search(np.stack(vectors[start : start + 256]), 1)
+                if any(hit.person_id == person.id for hits in found for hit in hits):
+                    raise StorageError(
+                        f"{person.id} was erased but is still found", hint="run `likeness gallery check`"
+                    )
+        except BaseException as error:
+            # Whoever reads the trail must see that it was tried. Should that fail too, the first failure is told.
+            reason = error.code if isinstance(error, LikenessError) else type(error).__name__
+            with suppress(LikenessError):
+                self._record("forget", person.id, faces=len(vectors), complete=False, error=reason)
+            raise
         self._record(
             "forget",
             person.id,
             faces=erased.faces,
+            complete=True,
             snapshots_purged=len(erased.snapshots_purged),
             snapshots_not_found=len(erased.snapshots_not_found),
         )
