@@ -95,7 +95,7 @@ def summarise(report: dict[str, Any]) -> list[tuple[str, str]]:
                  f"{at['fpir_promised']:.4f}"),
                 ("  enrolled people named rightly", f"{at['true_positive_identification_rate']:.4f}"),
                 ("  enrolled people named wrongly", f"{at['wrong_person_rate']:.4f}"),
-                ("  answered unsure: enrolled, strangers", f"{at['unsure_rate']:.4f}, {at['strangers_unsure_rate']:.4f}"),
+                ("  unsure: enrolled, strangers", f"{at['unsure_rate']:.4f}, {at['strangers_unsure_rate']:.4f}"),
                 ("  calibration error of the probability", f"{at['identification_calibration_error']:.4f}"),
             ]  # fmt: skip
     return rows
