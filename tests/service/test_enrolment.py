@@ -153,6 +153,26 @@ def test_asked_to_stop_it_writes_what_was_looked_at_and_goes_on_from_there_later
     assert [outcome.status for outcome in rest] == ["duplicate"] * 5 + ["added"] * (len(photos) - 5)
 
 
+def test_what_was_finished_before_an_unexpected_error_is_written_and_the_error_goes_on(empty, album, monkeypatch):
+    work = empty.recognizer.photo
+
+    def photo(source):
+        decoded = work(source)
+        if decoded.sha256 == last:
+            raise RuntimeError("the network broke")
+        return decoded
+
+    last = work(album[-1]).sha256
+    monkeypatch.setattr(empty.recognizer, "photo", photo)
+    run = empty.enroll(find_photos(album, name="Anna"), EnrolOptions(pick="largest"))
+    outcomes = [next(run) for _ in album[:-1]]
+    with pytest.raises(RuntimeError, match="broke"):
+        next(run)
+    assert [outcome.path for outcome in outcomes] == [str(path) for path in album[:-1]]
+    assert {face.id for face in empty.gallery.faces()} == {outcome.face_id for outcome in outcomes}
+    assert empty.gallery.events()[-1].action == "enroll"
+
+
 def test_the_audit_trail_tells_who_was_enrolled_by_ids_only(empty, album):
     [outcome] = enrol(empty, album[:1], "Anna", pick="largest")
     [event] = [event for event in empty.gallery.events() if event.action == "enroll"]

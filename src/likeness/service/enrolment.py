@@ -119,18 +119,28 @@ class Enrolment:
         self._restated: set[str] = set()
 
     def run(self, photos: Iterable[FoundPhoto], stop: Callable[[], bool]) -> Iterator[Outcome]:
-        """Outcomes in order, each after it is durable; ends early, with the batch written, once `stop` says so."""
+        """Outcomes in order, each after it is durable; ends early, with the batch written, once `stop` says so.
+
+        Where looking at a photo fails unexpectedly, those finished before it are written and told first.
+        """
         looks: list[_Look] = []
         since = time.monotonic()
-        for look in self._recognizer.map(self._look, photos):
-            looks.append(look)
-            stopping = stop()
-            if stopping or len(looks) >= BATCH or time.monotonic() - since >= FLUSH_S:
+        try:
+            for look in self._recognizer.map(self._look, photos):
+                looks.append(look)
+                stopping = stop()
+                if stopping or len(looks) >= BATCH or time.monotonic() - since >= FLUSH_S:
+                    batch, looks, since = looks, [], time.monotonic()
+                    yield from self._write(batch)
+                if stopping:
+                    return
+        except BaseException:
+            # A batch that failed to be written, or was written, is no longer in hand here.
+            if looks:
                 yield from self._write(looks)
-                looks, since = [], time.monotonic()
-            if stopping:
-                return
-        yield from self._write(looks)
+            raise
+        if looks:
+            yield from self._write(looks)
 
     def _look(self, photo: FoundPhoto) -> _Look:
         """Everything that can be done about one photo without writing; runs on several threads."""
