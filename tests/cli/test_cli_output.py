@@ -41,6 +41,18 @@ def test_a_profile_is_said_in_a_line_and_in_few_short_ones():
 
 def test_control_characters_are_spelled_out():
     assert printable("a\x1b[31m\tb\u202e") == "a\\x1b[31m b\\u202e"
+    assert printable("a.jpg\r\nb.jpg: a face") == "a.jpg\\r\\nb.jpg: a face"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_keys_and_values_of_facts_cannot_steer_the_terminal(capsys, monkeypatch, terminal):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    Output().facts([("key\x1b[31m\nforged", "value\x1b]0;\nforged too")], title="title\x1b[2J")
+    out = capsys.readouterr().out
+    assert "\x1b[31m" not in out
+    assert "\x1b]" not in out
+    assert "\x1b[2J" not in out
+    assert not any(line.strip("│ ").startswith("forged") for line in out.splitlines())
 
 
 def test_a_table_off_a_terminal_is_aligned_plain_text(capsys):

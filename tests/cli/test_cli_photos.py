@@ -124,7 +124,9 @@ def test_a_photo_without_a_face_cannot_be_verified(cli, probe, samples):
 def test_names_and_files_cannot_steer_the_terminal(cli, samples, tmp_path):
     photo = tmp_path / "a\x1b[31mred\nline.jpg"
     photo.write_bytes((samples / "landscape.jpg").read_bytes())
-    assert "\x1b" not in cli("describe", photo).out
+    out = cli("describe", photo).out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 1, "a newline in a file's name makes no line"
 
 
 def test_a_file_name_in_another_encoding_is_printed_all_the_same(shell, samples, tmp_path):

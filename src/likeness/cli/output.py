@@ -73,8 +73,9 @@ class Output:
 
     def facts(self, rows: Sequence[tuple[str, object]], *, title: str = "") -> None:
         """Names and values, one pair a line; in a panel on a terminal."""
-        width = max((len(name) for name, _ in rows), default=0)
-        lines = [f"{name.ljust(width)}  {printable(str(value))}" for name, value in rows]
+        names = [printable(name) for name, _ in rows]
+        width = max(map(len, names), default=0)
+        lines = [f"{name.ljust(width)}  {printable(str(value))}" for name, (_, value) in zip(names, rows, strict=True)]
         if sys.stdout.isatty():
             from rich.panel import Panel
             from rich.text import Text
@@ -167,14 +168,19 @@ def _ignore(done: int, total: int) -> None:
 
 
 def printable(text: str) -> str:
-    """Text without control characters: names of files and people must not steer a terminal."""
+    """One line without control characters: names of files and people must not steer a terminal or forge lines.
+
+    Text of several lines is split before.
+    """
     if text.isprintable():
         return text
-    return "".join(letter if letter.isprintable() or letter == "\n" else _escaped(letter) for letter in text)
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
 
 
 def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii") if not letter.isspace() else " "
+    if letter.isspace() and letter not in "\r\n":
+        return " "
+    return letter.encode("unicode_escape").decode("ascii")
 
 
 def percent(rate: float) -> str:

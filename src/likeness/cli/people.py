@@ -11,6 +11,7 @@ import click
 
 from likeness.cli.cards import card_facts
 from likeness.cli.flags import Flags, common_options
+from likeness.cli.output import printable
 
 
 @click.group()
@@ -185,7 +186,7 @@ def _confirm(names: list[str], faces: int) -> None:
         return
     if not sys.stdin.isatty():
         raise click.UsageError("erasing people cannot be undone: say --yes where nobody can be asked")
-    whom = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    whom = ", ".join(map(printable, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     click.confirm(f"Erase {whom} with {faces} faces, for good?", abort=True, err=True)
 
 
