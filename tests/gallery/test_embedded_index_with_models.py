@@ -24,7 +24,8 @@ vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 faces = [NewFace(f"Person {i}", vector, b"crop", str(i)) for i, vector in enumerate(vectors)]
 for built in (False, True):
     # The second time the index is loaded when the gallery opens, before any network.
-    with open_embedded(f"{folder}/g", space="dlib-resnet-v1", dimension=128, create=True, approximate_above=10) as gallery:
+    known = dict(space="dlib-resnet-v1", dimension=128, create=True, approximate_above=10)
+    with open_embedded(f"{folder}/g", **known) as gallery:
         if not built:
             gallery.add(faces)
             gallery.build_index()
