@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -164,6 +165,27 @@ def test_a_person_can_be_renamed_but_not_to_another_ones_name(gallery):
         gallery.person("Ann")
     with pytest.raises(PersonNotFound):
         gallery.update("p_0000000000000000", name="x")
+
+
+def test_two_writers_that_put_different_keys_into_a_profile_both_win(gallery, open_here):
+    ann = gallery.add([new_face("Ann", 1)])[0].person_id
+    with open_here() as other, ThreadPoolExecutor(2) as pool:
+
+        def put(opened, number):
+            opened.update(ann, profile=lambda held: {**held, f"key{number}": number})
+
+        work = [pool.submit(put, (gallery, other)[number % 2], number) for number in range(40)]
+        for one in work:
+            one.result()
+    assert gallery.person(ann).profile == {f"key{number}": number for number in range(40)}
+
+
+def test_a_change_of_a_profile_that_raises_changes_nothing(gallery):
+    ann = gallery.add([new_face("Ann", 1)])[0].person_id
+    before = gallery.update(ann, profile={"born": 1970})
+    with pytest.raises(KeyError):
+        gallery.update(ann, name="Bea", profile=lambda held: {"died": held["died"]})
+    assert gallery.person(ann) == before
 
 
 def test_merging_gives_all_faces_to_one_person(gallery):

@@ -24,6 +24,10 @@ UNSET: Any = object()
 """Marks an argument of `Gallery.update` that leaves its field as it is (None clears it)."""
 
 
+ProfileChange = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""From the present profile to the new one."""
+
+
 def ignore_progress(done: int, total: int) -> None:
     """Where nobody asked to be told."""
 
@@ -208,11 +212,15 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         person_id: str,
         *,
         name: str = UNSET,
-        profile: Mapping[str, Any] = UNSET,
+        profile: Mapping[str, Any] | ProfileChange = UNSET,
         consent: Consent | None = UNSET,
         retain_until: date | None = UNSET,
     ) -> Person:
         """Change what is stated.
+
+        A profile may be given as a function from the present one to the new one: reading and writing are one step
+        then, so that two who put different keys both win. What it raises changes nothing. It must not ask
+        the gallery, and an engine may call it more than once.
 
         Raises:
             PersonNotFound: nobody has that id.

@@ -30,6 +30,7 @@ from likeness.gallery.base import (
     Hit,
     NewFace,
     PhotoNote,
+    ProfileChange,
     StoredFace,
     ignore_progress,
 )
@@ -194,7 +195,7 @@ class EmbeddedGallery(Gallery):
         person_id: str,
         *,
         name: str = UNSET,
-        profile: Mapping[str, Any] = UNSET,
+        profile: Mapping[str, Any] | ProfileChange = UNSET,
         consent: Consent | None = UNSET,
         retain_until: date | None = UNSET,
     ) -> Person:

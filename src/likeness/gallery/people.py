@@ -137,12 +137,13 @@ def stated(person: Person) -> Facts:
 
 
 def with_changes(facts: Facts, changes: Mapping[str, Any]) -> Facts:
-    """`facts` with some fields replaced; a name is cleaned, a profile copied."""
+    """`facts` with some fields replaced; a name is cleaned, a profile copied, or asked of a function of the old one."""
     cleaned = dict(changes)
     if "name" in cleaned:
         cleaned["name"] = clean_name(cleaned["name"])
     if "profile" in cleaned:
-        cleaned["profile"] = dict(cleaned["profile"] or {})
+        given = cleaned["profile"]
+        cleaned["profile"] = dict((given(facts.profile) if callable(given) else given) or {})
     return replace(facts, **cleaned)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +113,19 @@ class CardTaker:
             sha256 = digest(data)
             if not self._again and self._gallery.noted_photos(name, [sha256], settings_tag=_TAG):
                 return False, ""
+            card = parse_card(data, path)
             before = self._gallery.person(person_id).profile
-            after = checked(before | parse_card(data, path), path)
+            after = before
+            if before | card != before:
+                after = self._gallery.update(person_id, profile=partial(_merged, card, path)).profile
         except ProfileInvalid as error:
             return False, f"the profile was not taken: {error}"
-        if after != before:
-            self._gallery.update(person_id, profile=after)
         self._gallery.note_photos(name, [PhotoNote(sha256, "profile")], settings_tag=_TAG)
         return after != before, ""
+
+
+def _merged(card: Mapping[str, Any], where: str, held: Mapping[str, Any]) -> dict[str, Any]:
+    return checked({**held, **card}, where)
 
 
 def _bytes_of(path: Path) -> bytes:

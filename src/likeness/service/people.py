@@ -246,9 +246,11 @@ class People(AbstractContextManager["People"]):
             PersonNotFound: nobody has that id or name.
             ProfileInvalid: a key to remove is not there, or a value is no plain JSON.
         """
-        person = self.gallery.person(name_or_id)
-        card = changed(person.profile, put=put or {}, remove=remove, whole=whole)
-        person = self.gallery.update(person.id, profile=card)
+
+        def change(card: Mapping[str, Any]) -> Mapping[str, Any]:
+            return changed(card, put=put or {}, remove=remove, whole=whole)
+
+        person = self.gallery.update(self.gallery.person(name_or_id).id, profile=change)
         self._record("profile", person.id)
         return person
 
