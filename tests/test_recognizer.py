@@ -6,11 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from likeness import Recognizer, open_gallery
 from likeness.bundle import write_manifest
-from likeness.errors import CalibrationError, GalleryMissing, SpaceMismatch
+from likeness.errors import CalibrationError, GalleryMissing, NoFace, SpaceMismatch
 from likeness.gallery.base import NewFace
 from likeness.settings import Settings
 
@@ -46,3 +47,19 @@ def test_a_new_gallery_without_a_space_says_what_to_state(tmp_path: Path) -> Non
     with pytest.raises(GalleryMissing, match=r"space=recognizer\.space"):
         open_gallery(tmp_path / "new.gallery")
     assert not (tmp_path / "new.gallery").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "setting", "said"),
+    [
+        pytest.param((200, 300), None, "at least 32 pixels", id="what the detector says of itself"),
+        pytest.param((1600, 2000), None, "at least 48 pixels", id="3% of a large photo's shorter side"),
+        pytest.param((200, 300), 15.0, "at least 15 pixels", id="the setting"),
+    ],
+)
+def test_a_photo_without_a_face_says_how_large_one_must_be(
+    recognizer: Recognizer, shape: tuple[int, int], setting: float | None, said: str
+) -> None:
+    settings = recognizer.settings.model_copy(update={"min_face_px": setting})
+    with pytest.raises(NoFace, match=said):
+        Recognizer(settings, threads=1).face(np.full((*shape, 3), 90, np.uint8))

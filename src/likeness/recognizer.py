@@ -154,16 +154,28 @@ class Recognizer:
             NoFace: there is none.
             SeveralFaces: there are more, and `only` was asked for.
         """
-        found = self.faces(source)
+        photo = self.photo(source)
+        found = self.faces(photo)
         if not found:
-            raise NoFace(
-                "no face was found",
-                hint="a face should be at least 32 pixels wide and not far in profile; "
-                "the setting min_face_px looks for smaller ones",
-            )
+            raise self.no_face(photo)
         if only and len(found) > 1:
             raise SeveralFaces(f"the photo shows {len(found)} faces where one is needed", hint="crop it to one face")
         return found[0]
+
+    def no_face(self, photo: Photo) -> NoFace:
+        """The error for a photo on which no face was found; its hint says how large a face must be there."""
+        least, hint = self.settings.min_face_px, "a face should not be far in profile"
+        if least is not None:
+            return NoFace("no face was found", hint=f"{hint}, and at least {least:.0f} pixels wide (min_face_px)")
+        # What the detector says of itself, in pixels of the array that it searched.
+        own = self._library.find(self.settings.detector).manifest.parameters
+        least = max(own.get("min_face_px", 0.0), own.get("min_face_share", 0.0) * min(photo.pixels.shape[:2]))
+        if least:
+            hint += (
+                f", and on this photo at least {least * photo.scale:.0f} pixels wide; "
+                "the setting min_face_px looks for smaller ones"
+            )
+        return NoFace("no face was found", hint=hint)
 
     def identify(self, source: Source, gallery: Gallery) -> list[Answer]:
         """Who each face of a photo is, largest face first; empty for a photo without faces.

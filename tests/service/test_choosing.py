@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from likeness.errors import FaceRejected, NoFace, SeveralFaces
+from likeness.errors import FaceRejected, SeveralFaces
 from likeness.service.choosing import choose, expect_quality, explain
 from likeness.types import Face, Quality
 
@@ -46,11 +46,6 @@ def test_several_faces_are_refused_where_it_is_not_clear_who_is_meant(boxes):
 
 def test_a_choice_is_said():
     assert "10 times as large" in choose([face(MAIN), face(SMALL)], "only", SIZE)[1]
-
-
-def test_no_face_is_stated():
-    with pytest.raises(NoFace):
-        choose([], "largest", SIZE)
 
 
 def test_a_refusal_names_reasons_with_their_measures():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from likeness.errors import FaceRejected, NoFace, SeveralFaces
+from likeness.errors import FaceRejected, SeveralFaces
 from likeness.types import Face, Quality
 
 Pick = Literal["only", "largest", "central"]
@@ -26,14 +26,13 @@ _WORDS = {
 
 
 def choose(faces: Sequence[Face], pick: Pick, size_px: tuple[int, int]) -> tuple[int, str]:
-    """Index of the face meant in a photo of `size_px`, and a note where there was a choice.
+    """Index of the face meant among those (at least one) of a photo of `size_px`, and a note where there was a choice.
 
     Raises:
-        NoFace: there is none.
         SeveralFaces: it is not clear which one is meant.
     """
     if not faces:
-        raise NoFace("no face was found", hint="a face should be at least 20 pixels wide and not far in profile")
+        raise ValueError("expected at least one face to choose from")
     if len(faces) == 1:
         return 0, ""
     largest = max(range(len(faces)), key=lambda index: faces[index].area_px)

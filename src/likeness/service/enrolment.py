@@ -186,6 +186,8 @@ class Enrolment:
     def _prepare(self, photo: FoundPhoto, name: str, data: bytes) -> _Look:
         decoded = self._recognizer.photo(data)
         faces = self._recognizer.faces(decoded, embed=False)
+        if not faces:
+            raise self._recognizer.no_face(decoded)
         index, note = choose(faces, self._options.pick, decoded.size_px)
         face = faces[index]
         if self._options.gate:

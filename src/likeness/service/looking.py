@@ -88,6 +88,8 @@ def chosen_face(recognizer: Recognizer, source: Source, pick: Pick) -> Face:
     """
     photo = recognizer.photo(source)
     faces = recognizer.faces(photo)
+    if not faces:
+        raise recognizer.no_face(photo)
     return faces[choose(faces, pick, photo.size_px)[0]]
 
 
