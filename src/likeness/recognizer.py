@@ -62,7 +62,7 @@ class Recognizer:
         self._library = self.settings.library(say)
         self._threads = self.settings.threads if threads is None else threads
         self.gate = QualityGate()
-        self._limits = DecodeLimits(max_bytes=self.settings.max_photo_bytes, max_pixels=self.settings.max_photo_pixels)
+        self.limits = DecodeLimits(max_bytes=self.settings.max_photo_bytes, max_pixels=self.settings.max_photo_pixels)
 
     @cached_property
     def detector(self) -> Detector:
@@ -128,7 +128,7 @@ class Recognizer:
             return source
         if isinstance(source, np.ndarray):
             return photo_from_array(source)
-        return decode_photo(source, limits=self._limits, target_side_px=self.settings.photo_side_px)
+        return decode_photo(source, limits=self.limits, target_side_px=self.settings.photo_side_px)
 
     def faces(self, source: Source, *, embed: bool = True, largest: bool = False) -> list[Face]:
         """All faces in a photo, largest first; with `largest` that one only. Without `embed` no embeddings.

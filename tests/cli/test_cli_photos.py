@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from likeness.vision.decode import DecodeLimits
+
 
 def test_describe_prints_one_json_line_a_photo_in_order(shell, samples, probe):
     done = shell("describe", samples / "landscape.jpg", probe, "/nowhere.jpg", "--embeddings", "--json")
@@ -40,6 +42,13 @@ def test_describe_draws_one_photo_to_a_file_and_several_into_a_folder(cli, sampl
         assert np.abs(np.asarray(drawn, int) - np.asarray(photo, int)).max() > 100
     done = cli("describe", probe, samples / "group.jpg", "--draw", tmp_path / "several", "--json")
     assert {line["drawn"] for line in done.lines} == {str(path) for path in (tmp_path / "several").iterdir()}
+
+
+def test_a_photo_is_drawn_under_the_limits_that_it_was_accepted_under(samples, tmp_path, monkeypatch, cli):
+    monkeypatch.setattr("likeness.service.portraits.DecodeLimits", lambda: DecodeLimits(max_bytes=10))
+    done = cli("describe", samples / "landscape.jpg", "--draw", tmp_path / "out.png")
+    assert (done.code, done.err) == (0, "")
+    assert (tmp_path / "out.png").exists()
 
 
 def test_drawing_never_overwrites_a_photo(cli, probe, tmp_path):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from likeness.cli.flags import Flags, common_options, progress_option
-from likeness.errors import InputError
+from likeness.errors import InputError, PhotoError
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
     from likeness.service import Described, FoundPhoto
+    from likeness.vision.decode import DecodeLimits
 
 PARTLY = 3
 
@@ -48,10 +50,10 @@ def describe(
     failed = 0
     with flags.output.progress("describing") as progress:
         for done, found in enumerate(look(recognizer, photos, embed=embeddings), start=1):
-            failed += found.error is not None
             place = places[done - 1]
             if place is not None and found.error is None:
-                _draw(found, place)
+                found = _drawn(found, place, recognizer.limits)
+            failed += found.error is not None
             if flags.output.as_json:
                 drawn = {"drawn": str(place)} if place is not None and found.error is None else {}
                 flags.output.json(found.as_dict(embeddings=embeddings) | drawn)
@@ -109,7 +111,13 @@ def _places(draw: Path | None, photos: Sequence[FoundPhoto]) -> list[Path | None
     return places
 
 
-def _draw(found: Described, place: Path) -> None:
+def _drawn(found: Described, place: Path, limits: DecodeLimits) -> Described:
+    """The faces, after drawing them; with the error of a photo that could not be decoded once more."""
     from likeness.service.portraits import draw_faces, save_png
 
-    save_png(draw_faces(found.path, found.faces), place)
+    try:
+        picture = draw_faces(found.path, found.faces, limits=limits)
+    except PhotoError as error:
+        return replace(found, error=error)
+    save_png(picture, place)
+    return found
