@@ -209,6 +209,30 @@ def test_a_reader_that_holds_the_log_is_waited_for_and_then_named(embedded_at, t
         assert unit(1).tobytes() not in everything(tmp_path)
 
 
+def test_opening_does_not_wait_long_for_readers_to_finish_an_erasure(embedded_at, tmp_path):
+    with embedded_at(busy_timeout_s=0.1) as gallery:
+        person = enrolled(gallery, "Ann", [1])
+        copies = [gallery.snapshot(tmp_path / f"snap{number}") for number in range(4)]
+        uri = gallery.info().uri
+        readers = [sqlite3.connect(path, isolation_level=None) for path in (uri, *copies)]
+        for path, reader in zip((uri, *copies), readers, strict=True):
+            if path != uri:
+                reader.execute("PRAGMA journal_mode=WAL")
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM faces").fetchone()
+        with pytest.raises(StorageError):
+            gallery.remove(person.id)
+        start = time.monotonic()
+        with embedded_at(busy_timeout_s=30.0) as other:
+            assert time.monotonic() - start < 2
+            assert other._store.busy_timeout_s == 30.0
+        for reader in readers:
+            reader.close()
+        with embedded_at() as other:
+            assert all(one.ok for one in other.check())
+        assert unit(1).tobytes() not in everything(tmp_path)
+
+
 def test_compacting_gives_the_room_of_erased_rows_back(embedded_at, tmp_path):
     with embedded_at() as gallery:
         gallery.add([new_face(f"P{seed}", seed, crop_jpeg=b"c" * 20_000) for seed in range(100)])

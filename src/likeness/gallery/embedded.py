@@ -43,6 +43,9 @@ from likeness.types import Consent, Person, Vector, check_unit_vectors
 APPROXIMATE_ABOVE = 100_000
 """From how many faces on an approximate index is used, where one was built."""
 
+AT_OPENING_S = 0.5
+"""How long opening a gallery waits for readers, in all, to finish what a killed process left of an erasure."""
+
 
 def open_embedded(
     uri: str | Path,
@@ -97,8 +100,9 @@ class EmbeddedGallery(Gallery):
         """Take up what a killed process left; what cannot be done now, `check` and removals report."""
         with suppress(LikenessError), self._store.maintenance(wait=False) as free:
             if free:
-                erasure.finish(self._store)
-                compaction.compact_if_worthwhile(self._store)
+                erasure.finish(self._store, limit_s=AT_OPENING_S)
+                with self._store.patience(0.0):
+                    compaction.compact_if_worthwhile(self._store)
 
     def info(self) -> GalleryInfo:  # noqa: D102
         with self._store.read() as connection:

@@ -8,7 +8,9 @@ the work.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -183,8 +185,10 @@ class Reached:
     not_found: list[str] = field(default_factory=list)
 
 
-def finish(store: Store) -> Reached:
+def finish(store: Store, *, limit_s: float | None = None) -> Reached:
     """Carry out what is pending, everywhere that can be reached. Called with the maintenance lock held.
+
+    It waits for others as long as the store does, in each place; with `limit_s` that long in all.
 
     Raises:
         StorageError: some places could not be reached (or `GalleryBusy` and others of its kind, where that is
@@ -193,28 +197,34 @@ def finish(store: Store) -> Reached:
     with store.read() as connection:
         todo, compaction_due = tasks(connection), compaction.is_due(connection)
     ann.clear_unfinished(store)
+    deadline = None if limit_s is None else time.monotonic() + limit_s
     failures: list[LikenessError] = []
     reached = Reached()
     for place, task in todo.items():
+        patience = nullcontext() if deadline is None else store.patience(max(0.0, deadline - time.monotonic()))
         try:
-            if place == _LOG and compaction_due:
-                compaction.compact(store)
-            elif place == _LOG:
-                store.truncate_log()
-            elif place == _INDEX:
-                ann.erase(store, task.face_ids)
-            else:
-                _erase_in_snapshot(store, Path(place), task, reached)
+            with patience:
+                _erase_in(store, place, task, reached, compaction_due=compaction_due)
+                with store.write() as connection:
+                    connection.execute("DELETE FROM pending WHERE place = ? AND id <= ?", (place, task.last))
         except LikenessError as error:
             failures.append(error)
-        else:
-            with store.write() as connection:
-                connection.execute("DELETE FROM pending WHERE place = ? AND id <= ?", (place, task.last))
     if len(failures) == 1:
         raise failures[0]
     if failures:
         raise StorageError("; ".join(error.message for error in failures), hint=failures[0].hint)
     return reached
+
+
+def _erase_in(store: Store, place: str, task: _Task, reached: Reached, *, compaction_due: bool) -> None:
+    if place == _LOG and compaction_due:
+        compaction.compact(store)
+    elif place == _LOG:
+        store.truncate_log()
+    elif place == _INDEX:
+        ann.erase(store, task.face_ids)
+    else:
+        _erase_in_snapshot(store, Path(place), task, reached)
 
 
 def _erase_in_snapshot(store: Store, path: Path, task: _Task, reached: Reached) -> None:

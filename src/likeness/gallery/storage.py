@@ -217,6 +217,21 @@ class Store:
             truncate_log(connection, self.path, self.busy_timeout_s if limit_s is None else limit_s)
 
     @contextmanager
+    def patience(self, limit_s: float) -> Iterator[None]:
+        """Wait for other processes no longer than this meanwhile. Not for a store that several threads use already."""
+        usual = self.busy_timeout_s
+        try:
+            self._wait_at_most(limit_s)
+            yield
+        finally:
+            self._wait_at_most(usual)
+
+    def _wait_at_most(self, limit_s: float) -> None:
+        self.busy_timeout_s = limit_s
+        for connection in (self._writer, self._reader):
+            connection.execute(f"PRAGMA busy_timeout={round(limit_s * 1000)}")
+
+    @contextmanager
     def maintenance(self, *, wait: bool = True) -> Iterator[bool]:
         """A lock across processes: snapshots, erasures and index files are made by one at a time.
 
