@@ -77,6 +77,13 @@ def test_identify_prints_one_json_line_a_photo_with_its_answers(cli, probe, samp
     assert missing["error"]["code"] == "photo_missing"
 
 
+def test_identify_says_what_is_wrong_with_a_poor_picture(cli, probe, tmp_path):
+    assert "quality gate" not in cli("identify", probe).out
+    photo = Image.open(probe)
+    photo.point(lambda value: value // 12).save(tmp_path / "dark.png")
+    assert "below the quality gate: too dark (brightness" in cli("identify", tmp_path / "dark.png").out
+
+
 def test_a_finer_rate_moves_the_threshold(cli, probe):
     loose, strict = (
         cli("identify", probe, "--fmr", rate, "--json").lines[0]["answers"][0] for rate in ("0.1", "0.0001")

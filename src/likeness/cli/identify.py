@@ -57,10 +57,14 @@ def _show(output: Output, found: Identified) -> None:
 
 
 def answer_lines(answer: Answer) -> list[str]:
-    """An answer in words: the decision, its numbers, the reason, and who else it could be."""
+    """An answer in words: the decision, its numbers, the reason, what is wrong with the picture, who else it may be."""
+    from likeness.service.choosing import explain
+
+    quality = answer.face.quality
+    poor = [] if quality.passes else [f"  below the quality gate: {explain(quality)}"]
     best = answer.match
     if best is None:
-        return [f"unknown: {answer.reason}"]
+        return [f"unknown: {answer.reason}", *poor]
     said = {
         "match": best.name,
         "unsure": f"unsure, perhaps {best.name}",
@@ -71,6 +75,7 @@ def answer_lines(answer: Answer) -> list[str]:
         f"  probability {chance(best.probability)}, false-positive rate {percent(best.fpir)}, "
         f"similarity {best.similarity:.3f}",
         f"  because {answer.reason}",
+        *poor,
     ]
     others = [f"{match.name} {match.similarity:.3f}" for match in answer.runners_up[:2]]
     if others:
