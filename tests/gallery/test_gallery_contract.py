@@ -113,7 +113,9 @@ def test_a_gallery_that_is_not_there_is_said_to_be_missing(open_here):
 def test_what_was_stated_survives_reopening(open_here):
     consent = Consent("signed form", datetime(2026, 1, 2, tzinfo=UTC), "paper")
     with open_here() as gallery:
-        face = new_face("Ann", 1, consent=consent, retain_until=date(2030, 1, 1), source="a.jpg", quality=0.5)
+        places = {"box_xyxy_px": (1.5, 2.0, 30.25, 40.0), "landmarks_px": tuple(float(at) for at in range(10))}
+        facts = {"retain_until": date(2030, 1, 1), "source": "a.jpg", "quality": 0.5}
+        face = new_face("Ann", 1, consent=consent, **facts, **places)
         gallery.add([face])
         gallery.update(gallery.person("Ann").id, profile={"occupation": "painter", "born": 1970})
         before = gallery.person("Ann")
@@ -124,6 +126,7 @@ def test_what_was_stated_survives_reopening(open_here):
         assert ann.profile == {"occupation": "painter", "born": 1970}
         (stored,) = gallery.faces(ann.id)
         assert (stored.crop_jpeg, stored.source, stored.quality) == (face.crop_jpeg, "a.jpg", 0.5)
+        assert (stored.box_xyxy_px, stored.landmarks_px) == (face.box_xyxy_px, face.landmarks_px)
         assert np.array_equal(stored.embedding, face.embedding)
         info = gallery.info()
         assert (info.space, info.dimension, info.people, info.faces) == (SPACE, DIMENSION, 1, 1)
@@ -287,6 +290,7 @@ def test_notes_follow_a_rename_and_a_merge_and_end_with_the_person(gallery):
     assert photo(9) in gallery.noted_photos("Zed", [photo(9)], settings_tag="a")
     gallery.merge(gallery.person("Zed").id, gallery.person("Bea").id)
     assert photo(9) in gallery.noted_photos("Bea", [photo(9)], settings_tag="a")
+    assert [note.outcome for note in gallery.notes_on(gallery.person("Bea").id)] == ["no_face"]
     gallery.remove(gallery.person("Bea").id)
     assert gallery.noted_photos("Bea", [photo(9)], settings_tag="a") == {}
 

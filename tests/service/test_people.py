@@ -2,18 +2,19 @@ from __future__ import annotations
 
 import json
 import zipfile
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from likeness.bundle import Bundle, write_manifest
 from likeness.errors import InputError, NoFace, PersonExists, PersonNotFound, SpaceMismatch, StorageError
-from likeness.gallery.base import NewFace
+from likeness.gallery.base import NewFace, PhotoNote
 from likeness.recognizer import Recognizer
 from likeness.service import find_photos, open_people, verify
 from likeness.service.people import People
 from likeness.settings import Settings
+from likeness.types import Consent
 
 
 def probe(samples, name):
@@ -184,7 +185,10 @@ def test_people_whose_retention_date_has_passed_are_told(people, names):
 
 @pytest.mark.parametrize("ending", ["", ".zip"])
 def test_an_export_holds_everything_of_one_person_and_nobody_else(people, names, tmp_path, ending):
+    consent = Consent("signed form", datetime(2026, 1, 2, tzinfo=UTC), "paper")
     person = people.gallery.person(names[0])
+    person = people.gallery.update(person.id, consent=consent, retain_until=date(2030, 1, 1))
+    people.gallery.note_photos(names[0], [PhotoNote("ab", "no_face", "no face was found")], settings_tag="t")
     target = people.export(names[0], tmp_path / f"out{ending}")
     if ending:
         zipfile.ZipFile(target).extractall(tmp_path)
@@ -193,6 +197,13 @@ def test_an_export_holds_everything_of_one_person_and_nobody_else(people, names,
     assert data["id"] == person.id
     assert len(data["pictures"]) == person.faces
     assert all((folder / picture["picture"]).read_bytes()[:2] == b"\xff\xd8" for picture in data["pictures"])
+    for picture, face in zip(data["pictures"], people.gallery.faces(person.id), strict=True):
+        assert (picture["source"], picture["quality"]) == (face.source, face.quality)
+        x1, y1, x2, y2 = picture["box_xyxy_px"]
+        assert (x1 < x2, y1 < y2, len(picture["landmarks_px"])) == (True, True, 10)
+    assert data["consent"] == {"basis": "signed form", "at": "2026-01-02T00:00:00+00:00", "source": "paper"}
+    assert data["retain_until"] == "2030-01-01"
+    assert {"outcome": "no_face", "detail": "no face was found"} in data["notes"]
     text = "".join(path.read_text() for path in folder.glob("*.json"))
     others = [other for other in people.find() if other.id != person.id]
     assert not any(other.id in text or other.name in text for other in others)

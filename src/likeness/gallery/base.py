@@ -108,6 +108,8 @@ class StoredFace:
     source: str
     quality: float
     created_at: datetime
+    box_xyxy_px: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    landmarks_px: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class PhotoNote:
     """What became of a photo when it was last looked at for enrolling, so that once is enough.
 
     Attributes:
+        photo_sha256: hex digest of the photo; empty where only a keyed hash of it is kept.
         outcome: a short code: `added`, `duplicate`, or the `code` of the error that refused it.
         detail: the refusal in words; must not name anybody.
     """
@@ -243,6 +246,14 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
 
     def noted_photos(self, name: str, sha256s: Sequence[str], *, settings_tag: str) -> dict[str, PhotoNote]:
         """The notes on those of the photos that have one, by the photos' sha256."""
+        ...
+
+    def notes_on(self, person_id: str) -> list[PhotoNote]:
+        """All notes kept under a person's name, oldest first, whatever the settings; for telling what is held.
+
+        Raises:
+            PersonNotFound: nobody has that id.
+        """
         ...
 
     def remove(self, person_id: str | None = None, *, face_id: int | None = None) -> Erased:

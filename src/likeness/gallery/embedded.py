@@ -235,6 +235,10 @@ class EmbeddedGallery(Gallery):
         with self._store.read() as connection:
             return note_rows.read(connection, self._salt, name, sha256s, settings_tag)
 
+    def notes_on(self, person_id: str) -> list[PhotoNote]:  # noqa: D102
+        with self._store.read() as connection:
+            return note_rows.read_all(connection, self._salt, people.find_by_id(connection, person_id).person.name)
+
     def snapshot(self, target: str | Path | None = None) -> Path:  # noqa: D102
         return snapshots.make(self._store, target)
 

@@ -18,7 +18,8 @@ from likeness.gallery.schema import last_number
 
 _PAGE = 256
 _SELECT = """
-SELECT f.id, p.id, v.vector, c.crop, c.photo_sha256, f.face_index, c.source, f.quality, f.created_at
+SELECT f.id, p.id, v.vector, c.crop, c.photo_sha256, f.face_index, c.source, f.quality, f.created_at,
+  c.box, c.landmarks
 FROM faces f JOIN people p ON p.key = f.person JOIN vectors v ON v.id = f.id JOIN pictures c ON c.id = f.id
 """
 
@@ -125,7 +126,8 @@ def read_page(
 
 
 def _stored(row: tuple[Any, ...]) -> StoredFace:
-    face_id, person_id, vector, crop, photo, index, source, quality, created_at = row
+    face_id, person_id, vector, crop, photo, index, source, quality, created_at, box, landmarks = row
+    x1, y1, x2, y2 = np.frombuffer(box, np.float64).tolist()
     return StoredFace(
         id=face_id,
         person_id=person_id,
@@ -136,6 +138,8 @@ def _stored(row: tuple[Any, ...]) -> StoredFace:
         source=source,
         quality=quality,
         created_at=datetime.fromisoformat(created_at),
+        box_xyxy_px=(x1, y1, x2, y2),
+        landmarks_px=tuple(np.frombuffer(landmarks, np.float32).tolist()),
     )
 
 

@@ -46,3 +46,11 @@ def read(
         if row is not None:
             found[sha256] = PhotoNote(sha256, *row)
     return found
+
+
+def read_all(connection: sqlite3.Connection, salt: bytes, name: str) -> list[PhotoNote]:
+    """See `Gallery.notes_on`; the photos' own digests are not kept."""
+    rows = connection.execute(
+        "SELECT outcome, detail FROM notes WHERE name_hash = ? ORDER BY id", (name_hash(salt, name),)
+    )
+    return [PhotoNote("", *row) for row in rows if isinstance(row[0], str)]

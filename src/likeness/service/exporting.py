@@ -18,8 +18,9 @@ from likeness.types import Person
 _README = """This folder holds everything that the gallery keeps about one person.
 
 person.json   who, since when, profile, consent and retention, and for each picture: the file it came from (as its
-              owner named it), the sha256 of that file, the quality, and the embedding: the numbers that faces are
-              compared by
+              owner named it), the sha256 of that file, where on it the face was found (box and landmarks, in
+              pixels), the quality, and the embedding: the numbers that faces are compared by; last, the notes on
+              photos and files looked at under this name, such as why one was refused
 pictures/     the enrolled pictures, named by their number in person.json
 trail.json    what was done with this person's data, when, and by whom
 """
@@ -68,12 +69,16 @@ def _fill(folder: Path, gallery: Gallery, person: Person) -> None:
                 "source": face.source,
                 "photo_sha256": face.photo_sha256,
                 "face_index": face.face_index,
+                "box_xyxy_px": list(face.box_xyxy_px),
+                "landmarks_px": list(face.landmarks_px),
                 "quality": face.quality,
                 "created_at": face.created_at.isoformat(),
                 "embedding": [float(value) for value in face.embedding],
             }
         )
-    _write(folder / "person.json", person.as_dict() | {"space": gallery.info().space, "pictures": faces})
+    notes = [{"outcome": note.outcome, "detail": note.detail} for note in gallery.notes_on(person.id)]
+    held = {"space": gallery.info().space, "pictures": faces, "notes": notes}
+    _write(folder / "person.json", person.as_dict() | held)
     _write(folder / "trail.json", list(_trail(gallery, person.id)))
     (folder / "README.txt").write_text(_README, "utf-8")
 
