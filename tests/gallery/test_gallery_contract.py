@@ -146,6 +146,19 @@ def test_people_are_listed_by_name_in_pages(gallery):
     assert gallery.people(query="%") == []
 
 
+@pytest.mark.parametrize("change", ["erased", "renamed"])
+def test_pages_go_on_after_a_person_who_is_erased_or_renamed_meanwhile(gallery, change):
+    gallery.add([new_face(name, seed) for seed, name in enumerate(["Ann", "Bea", "Cleo", "Dora"])])
+    *_, last = gallery.people(limit=2)
+    if change == "erased":
+        gallery.remove(last.id)
+        with pytest.raises(PersonNotFound):
+            gallery.people(after=last.id)
+    else:
+        gallery.update(last.id, name="Zoe")
+    assert [person.name for person in gallery.people(after=last)][:2] == ["Cleo", "Dora"]
+
+
 def test_faces_are_listed_by_person_and_by_photo(gallery):
     added = gallery.add([new_face("Ann", 1), new_face("Bea", 1), new_face("Ann", 2)])
     ids = [one.face_id for one in added]

@@ -194,8 +194,14 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         """
         ...
 
-    def people(self, *, query: str = "", after: str | None = None, limit: int = 100) -> list[Person]:
-        """People whose name contains `query`, by name (case folded, then id), after the id `after`."""
+    def people(self, *, query: str = "", after: Person | str | None = None, limit: int = 100) -> list[Person]:
+        """People whose name contains `query`, by name (case folded, then id), after the person (or id) `after`.
+
+        A person marks a place even when they were erased or renamed since they were listed; an id does not.
+
+        Raises:
+            PersonNotFound: nobody has the id `after`.
+        """
         ...
 
     def person(self, name_or_id: str) -> Person:

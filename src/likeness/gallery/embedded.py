@@ -169,7 +169,7 @@ class EmbeddedGallery(Gallery):
         check_unit_vectors(probes, self._dimension)
         return self._searcher.search(probes, k, exclude)
 
-    def people(self, *, query: str = "", after: str | None = None, limit: int = 100) -> list[Person]:  # noqa: D102
+    def people(self, *, query: str = "", after: Person | str | None = None, limit: int = 100) -> list[Person]:  # noqa: D102
         with self._store.read() as connection:
             return people.list_people(connection, query=query, after=after, limit=limit)
 

@@ -68,13 +68,13 @@ def find_by_id(connection: sqlite3.Connection, person_id: str) -> Record:
     return _record(row)
 
 
-def list_people(connection: sqlite3.Connection, *, query: str, after: str | None, limit: int) -> list[Person]:
+def list_people(connection: sqlite3.Connection, *, query: str, after: Person | str | None, limit: int) -> list[Person]:
     """See `Gallery.people`."""
     where, values = ["instr(f.name_key, ?) > 0"], [name_key(query)]
     if not values[0]:
         where, values = ["1"], []
     if after is not None:
-        last = find_by_id(connection, after).person
+        last = after if isinstance(after, Person) else find_by_id(connection, after).person
         where.append("(f.name_key, p.id) > (?, ?)")
         values += [name_key(last.name), last.id]
     rows = connection.execute(

@@ -92,7 +92,7 @@ def find_twins(
 
 def everybody(gallery: Gallery, query: str = "") -> Iterator[Person]:
     """All people whose name contains `query`, by name."""
-    after: str | None = None
+    after: Person | None = None
     while page := gallery.people(query=query, after=after, limit=_PAGE):
         yield from page
-        after = page[-1].id
+        after = page[-1]  # not the id alone: whoever has it may be erased meanwhile
