@@ -93,8 +93,8 @@ def own_shape(sources: Sources, rows: tuple[int, ...], weights: Floats) -> Float
     return shape.astype(np.float32)
 
 
-def gather(sources: Sources, folder: Path, rows: tuple[int, ...], weights: Floats, *, refine: bool) -> Ingredients:
-    """Bend the faces of `rows` into their mean shape and one light; `refine` also registers every pixel."""
+def gather(sources: Sources, folder: Path, rows: tuple[int, ...], weights: Floats) -> Ingredients:
+    """Bend the faces of `rows` into one shape, bring them to one light, and register every pixel."""
     shapes = sources.landmarks_px[list(rows)]
     target = own_shape(sources, rows, weights)
     placed = [place(folder / str(sources.names[row]), shape, target) for row, shape in zip(rows, shapes, strict=True)]
@@ -102,7 +102,7 @@ def gather(sources: Sources, folder: Path, rows: tuple[int, ...], weights: Float
     cover = np.stack([edge for _, edge in placed])
     pictures = level_light(pictures, weights)
     made = Ingredients(rows, weights, pictures, cover)
-    for _ in range(2 if refine else 0):
+    for _ in range(2):
         fixed = made.mix(weights)[0] @ _LUMA
         moved = [sharpen_fit(picture, edge, fixed) for picture, edge in zip(made.pictures, made.cover, strict=True)]
         made = Ingredients(rows, weights, np.stack([m for m, _ in moved]), np.stack([e for _, e in moved]))

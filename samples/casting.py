@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ LEAST_INGREDIENTS = 8
 LARGEST_WEIGHT = 0.2
 MOST_ALIKE = 0.92
 """Two ingredients of one person are less alike than this, so that they are not photos of one real person."""
+
+_NEAR_SOURCE = 0.955
+"""Mixtures that come nearer than this to any source face are avoided."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,9 +68,9 @@ def draw_candidates(sketch: Sketch, count: int, sources: Sources, rng: np.random
     return drawn
 
 
-def shortlist(drawn: Sequence[Sequence[Candidate]], rounds: Iterable[int], keep: int) -> list[list[Candidate]]:
+def shortlist(drawn: Sequence[Sequence[Candidate]], keep: int) -> list[list[Candidate]]:
     """Of each sketch's candidates, the few that stand farthest from the best cast of the others."""
-    cast = choose_cast(drawn, rounds)
+    cast = choose_cast(drawn)
     kept = []
     for k, row in enumerate(drawn):
         others = np.stack([member.embedding for j, member in enumerate(cast) if j != k])
@@ -77,7 +80,7 @@ def shortlist(drawn: Sequence[Sequence[Candidate]], rounds: Iterable[int], keep:
 
 def try_out(candidate: Candidate, sources: Sources, folder: Path, embedder: Embedder) -> Candidate:
     """A candidate with the embedding of its face as really mixed, in place of the guess."""
-    made = gather(sources, folder, candidate.rows, candidate.weights, refine=False)
+    made = gather(sources, folder, candidate.rows, candidate.weights)
     embedding = embed_mixture(made, candidate.weights, sources, embedder)
     return _candidate(candidate.rows, candidate.weights, embedding, sources)
 
@@ -94,16 +97,34 @@ def embed_mixture(made: Ingredients, weights: Vector, sources: Sources, embedder
     return vector
 
 
-def choose_cast(drawn: Sequence[Sequence[Candidate]], rounds: Iterable[int]) -> list[Candidate]:
+def choose_cast(drawn: Sequence[Sequence[Candidate]]) -> list[Candidate]:
     """One candidate per sketch, so that the two most alike are as little alike as can be (coordinate descent)."""
     cast = [min(row, key=lambda candidate: candidate.nearest_source) for row in drawn]
-    for _ in rounds:
+    for _ in range(5):
         for k, row in enumerate(drawn):
             others = np.stack([member.embedding for j, member in enumerate(cast) if j != k])
             cast[k] = min(row, key=lambda candidate: _badness(candidate, others))
     return cast
 
 
+def next_candidates(
+    drawn: Sequence[Sequence[Candidate]], tried: Sequence[Sequence[Candidate]], cast: Sequence[Candidate]
+) -> list[tuple[int, Candidate]]:
+    """For each of the two members of the cast who are most alike, the most promising candidate not yet tried."""
+    embeddings = np.stack([member.embedding for member in cast])
+    alike = embeddings @ embeddings.T - 2 * np.eye(len(cast))
+    promising = []
+    for k in map(int, np.unravel_index(alike.argmax(), alike.shape)):
+        others = np.delete(embeddings, k, axis=0)
+        seen = {candidate.rows for candidate in tried[k]}
+        fresh = [candidate for candidate in drawn[k] if candidate.rows not in seen]
+        # Guesses lie nearer to everything than faces do, so they are compared by likeness to the others alone.
+        nearness = (np.stack([candidate.embedding for candidate in fresh]) @ others.T).max(axis=1)
+        promising.append((k, fresh[int(nearness.argmin())]))
+    return promising
+
+
 def _badness(candidate: Candidate, others: Vector) -> float:
-    """How near the nearest other person is, and a little how near the nearest source."""
-    return float((others @ candidate.embedding).max()) + 0.5 * candidate.nearest_source
+    """How near the nearest other person is, and how near the nearest source, more so where it is very near."""
+    near = candidate.nearest_source
+    return float((others @ candidate.embedding).max()) + 0.5 * near + 4 * max(0.0, near - _NEAR_SOURCE)

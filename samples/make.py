@@ -25,6 +25,7 @@ from casting import (
     Candidate,
     choose_cast,
     draw_candidates,
+    next_candidates,
     plain_embedder,
     shortlist,
     try_out,
@@ -40,11 +41,13 @@ from sources import Sources, read_sources
 from staging import SIZES, group_sitters, stage
 
 HERE = Path(__file__).parent
-GROUP = ("Elias_Mutombwe", "Clara_Lindqvist", "stranger_2", "Nadia_Okafor", "Henrik_Ashdown")
+GROUP = ("Elias_Mutombwe", "Clara_Lindqvist", "stranger_1", "Nadia_Okafor", "Henrik_Ashdown")
 """Who stands in the group photo, from the viewer's left."""
 
-_TRIED = 10
-"""So many candidates per person are mixed to see how they come out."""
+_TRIED = 5
+_ROUNDS = 10
+"""So many candidates per person are mixed to see how they come out, then so often one more of each of the two most
+alike."""
 
 _TRIES = 8
 _LEAST_SCORE = 0.99
@@ -84,11 +87,14 @@ def main() -> None:
     ]
     tried = [
         [try_out(candidate, sources, folder, embedder) for candidate in row]
-        for row in track(shortlist(drawn, range(5), _TRIED), "Trying candidates", console=console)
+        for row in track(shortlist(drawn, _TRIED), "Trying candidates", console=console)
     ]
-    cast = choose_cast(tried, range(5))
+    for _ in track(range(_ROUNDS), "Pulling the nearest two apart", console=console):
+        for k, candidate in next_candidates(drawn, tried, choose_cast(tried)):
+            tried[k].append(try_out(candidate, sources, folder, embedder))
+    cast = choose_cast(tried)
     mixed = [
-        gather(sources, folder, member.rows, member.weights, refine=True)
+        gather(sources, folder, member.rows, member.weights)
         for member in track(cast, "Registering faces", console=console)
     ]
     _write_photos(shop, mixed, arguments.out, arguments.photos, console)
@@ -185,7 +191,9 @@ def _record(shop: Workshop, cast: list[Candidate], out: Path, arguments: argpars
             "most_alike_two_ingredients": MOST_ALIKE,
             "source": "UTKFace (Zhang, Song, Qi 2017), 23,708 faces; for non-commercial research",
         },
-        "measured": measure_samples(out, people, shop.sources, shop.detector, shop.embedder),
+        "measured": measure_samples(
+            out, people, [member.rows for member in cast], shop.sources, shop.detector, shop.embedder
+        ),
     }
 
 

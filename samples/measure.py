@@ -40,9 +40,17 @@ def read_shot(pixels: Pixels, detector: Detector, embedder: Embedder) -> Shot:
 
 
 def measure_samples(
-    out: Path, people: Sequence[Mapping[str, Any]], sources: Sources, detector: Detector, embedder: Embedder
+    out: Path,
+    people: Sequence[Mapping[str, Any]],
+    ingredients: Sequence[tuple[int, ...]],
+    sources: Sources,
+    detector: Detector,
+    embedder: Embedder,
 ) -> dict[str, Any]:
-    """Figures of the written files: cosines under plain and flip-averaged embeddings, nearest source, sizes."""
+    """Figures of the written files: cosines under plain and flip-averaged embeddings, nearest source, sizes.
+
+    `ingredients` are the rows of the sources that each of the people was mixed from.
+    """
     albums = [[*person["files"], person["probe"]] for person in people]
     owners = np.array([k for k, album in enumerate(albums) for _ in album])
     shots = [read_shot(decode_photo(out / path).pixels, detector, embedder) for album in albums for path in album]
@@ -68,6 +76,9 @@ def measure_samples(
         }
     near = vectors[:, 0] @ sources.embeddings.T
     figures["source_faces_compared"] = len(sources.names)
+    own = [near[k, list(ingredients[owner])].max() for k, owner in enumerate(owners)]
+    figures["nearest_ingredient_cosine"] = _rounded(max(own))
+    figures["mean_nearest_ingredient_cosine"] = _rounded(np.mean(own))
     figures["nearest_source_cosine"] = _rounded(near.max())
     figures["mean_nearest_source_cosine"] = _rounded(near.max(axis=1).mean())
     return figures

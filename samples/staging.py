@@ -44,7 +44,7 @@ def stage(
     light = Light(
         float(rng.choice([-1, 1])),
         float(rng.uniform(0.02, 0.20)) * calm,
-        float(np.exp(rng.normal(0, 0.12 * calm))),
+        float(np.exp(rng.normal(0, 0.09 * calm))),
         float(rng.normal(0, 0.035)) * calm,
     )
     scene = SCENES[(2 * person + number) % len(SCENES)] if number else ("studio", "office", "wall")[person % 3]

@@ -84,7 +84,7 @@ def test_every_probe_is_nearest_to_its_own_person(vectors: dict[str, Vector]) ->
 def test_strangers_are_far_from_everybody(vectors: dict[str, Vector]) -> None:
     enrolled = np.concatenate([album(person, vectors) for person in RECORD["people"]])
     for name in RECORD["strangers"]:
-        assert (enrolled @ vectors[name]).max() < 0.925, name
+        assert (enrolled @ vectors[name]).max() < 0.93, name
 
 
 def test_the_group_photo_shows_who_it_says_from_left_to_right(seen: Seen) -> None:
