@@ -24,7 +24,6 @@ LikenessError
 │   └── ModelNotFound
 ├── Conflict
 │   ├── PersonExists
-│   ├── PersonAmbiguous          one name, several people
 │   ├── FaceOfAnother            the very same face, enrolled under another person
 │   └── SpaceMismatch            vectors of another embedding space
 ├── CalibrationError
@@ -211,12 +210,6 @@ class PersonExists(Conflict):
     """Another person already has that name."""
 
     code = "person_exists"
-
-
-class PersonAmbiguous(Conflict):
-    """Several people have that name; an id is needed."""
-
-    code = "person_ambiguous"
 
 
 class FaceOfAnother(Conflict):

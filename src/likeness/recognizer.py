@@ -205,13 +205,14 @@ class Recognizer:
             for face, found in zip(faces, hits, strict=True)
         ]
 
-    def verify(self, first: Source, second: Source) -> Comparison:
-        """Whether the largest faces of two photos show one person.
+    def verify(self, first: Source | Face, second: Source | Face) -> Comparison:
+        """Whether two faces (with embeddings) are one person's; of a photo the largest face is taken.
 
         Raises:
-            NoFace: one of them shows none.
+            NoFace: one of the photos shows none.
         """
-        return decide_pair(self.face(first), self.face(second), self.calibration, self.settings)
+        one, other = (given if isinstance(given, Face) else self.face(given) for given in (first, second))
+        return decide_pair(one, other, self.calibration, self.settings)
 
     def map(self, work: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> Iterator[R]:
         """Run `work` on many items with one photo per core at a time, and give the results in order.

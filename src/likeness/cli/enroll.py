@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from likeness.cli.flags import Flags, common_options, progress_option
+from likeness.cli.flags import Flags, common_options, pick_option, progress_option
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
@@ -27,13 +27,7 @@ REFUSALS_SHOWN = 20
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--name", help="Whose photos these are; without it folder or file names say so.")
-@click.option(
-    "--pick",
-    type=click.Choice(["only", "largest", "central"]),
-    default="only",
-    show_default=True,
-    help="Of several faces: refuse unless one stands out (only), or take the largest or the most central.",
-)
+@pick_option("only")
 @click.option("--largest", "pick", flag_value="largest", help="Short for --pick largest.")
 @click.option("--gate/--no-gate", default=True, help="Refuse faces of poor quality (default), or take them all.")
 @click.option("--again", is_flag=True, help="Look again at photos that were refused or enrolled before.")

@@ -109,6 +109,17 @@ def threshold_options(command: F) -> F:
     return share(pair_options(command))
 
 
+def pick_option(default: str = "largest") -> Callable[[F], F]:
+    """`--pick`, which goes to the command."""
+    return click.option(
+        "--pick",
+        type=click.Choice(["only", "largest", "central"]),
+        default=default,
+        show_default=True,
+        help="Of several faces: refuse unless one stands out (only), or take the largest or the most central.",
+    )
+
+
 def progress_option(command: F) -> F:
     """Give a command `--progress/--no-progress`."""
     words = "Show progress on stderr; unless said, where that is a terminal."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from likeness.cli.cards import card_line, card_lines
-from likeness.cli.flags import Flags, common_options
+from likeness.cli.flags import Flags, common_options, pick_option
 from likeness.cli.output import chance, percent
 from likeness.errors import InputError
 
@@ -25,13 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option("--exclude", multiple=True, metavar="NAME", help="Pass over this person; may be given several times.")
 @click.option("--others", is_flag=True, help="Leave out whoever the face itself is: for a double of somebody enrolled.")
-@click.option(
-    "--pick",
-    type=click.Choice(["only", "largest", "central"]),
-    default="largest",
-    show_default=True,
-    help="Which of several faces is meant.",
-)
+@pick_option()
 @click.option(
     "--save-pictures",
     metavar="DIR",

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from likeness.cli.flags import Flags, common_options, pair_options
+from likeness.cli.flags import Flags, common_options, pair_options, pick_option
 from likeness.cli.output import chance, percent
 
 WORDS = {"match": "the same person", "unsure": "unsure", "unknown": "not the same person, as far as can be told"}
@@ -15,13 +15,7 @@ WORDS = {"match": "the same person", "unsure": "unsure", "unknown": "not the sam
 @click.command()
 @click.argument("first", metavar="PHOTO", type=click.Path())
 @click.argument("second", metavar="PHOTO", type=click.Path())
-@click.option(
-    "--pick",
-    type=click.Choice(["only", "largest", "central"]),
-    default="largest",
-    show_default=True,
-    help="Which of several faces is meant.",
-)
+@pick_option()
 @pair_options
 @common_options
 @click.pass_obj

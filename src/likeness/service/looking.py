@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from likeness.decision import decide_pair
 from likeness.errors import InputError, LikenessError
 from likeness.recognizer import Recognizer, Source
 from likeness.service.choosing import Pick, choose
@@ -71,12 +70,7 @@ def verify(recognizer: Recognizer, first: Source, second: Source, *, pick: Pick 
         PhotoError: a photo cannot be decoded.
         NoFace, SeveralFaces: a photo does not give one face.
     """
-    return decide_pair(
-        chosen_face(recognizer, first, pick),
-        chosen_face(recognizer, second, pick),
-        recognizer.calibration,
-        recognizer.settings,
-    )
+    return recognizer.verify(chosen_face(recognizer, first, pick), chosen_face(recognizer, second, pick))
 
 
 def chosen_face(recognizer: Recognizer, source: Source, pick: Pick) -> Face:
