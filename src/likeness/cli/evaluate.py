@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from likeness.cli.flags import Flags, common_options, progress_option, threshold_options
+from likeness.errors import ExtraMissing
 
 
 @click.group()
@@ -37,14 +39,20 @@ def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None)
     from likeness.evaluate.lfw import Lfw
     from likeness.evaluate.plots import plot_lfw
     from likeness.evaluate.run import evaluate_lfw, summarise
+    from likeness.service.portraits import expect_writable, save_bytes
 
+    for target in (report, plot):  # known before the minutes of work
+        if target is not None:
+            expect_writable(target)
+    if plot is not None and find_spec("matplotlib") is None:
+        raise ExtraMissing("plots need matplotlib", hint="pip install 'likeness[evaluate]'")
     photos = Lfw.find(data)
     recognizer = flags.recognizer(many=True)
     cache = Path(flags.settings.cache).expanduser() / "evaluation"
     with flags.output.progress("LFW photos") as progress:
         figures, embedded = evaluate_lfw(recognizer, photos, cache, progress=progress)
     if report is not None:
-        report.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+        save_bytes((json.dumps(figures, indent=2) + "\n").encode(), report)
     if plot is not None:
         plot_lfw(figures, photos, embedded, plot)
     if flags.output.as_json:

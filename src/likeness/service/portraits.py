@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,8 +81,29 @@ def save_bytes(data: bytes, target: Path) -> None:
         aside.write_bytes(data)
         aside.replace(target)
     except OSError as error:
-        aside.unlink(missing_ok=True)
-        kind = StorageFull if error.errno == 28 else StorageError
+        with suppress(OSError):
+            aside.unlink()
+        kind = StorageFull if error.errno == errno.ENOSPC else StorageError
+        raise kind(f"{str(target)!r} cannot be written: {error.strerror}") from error
+
+
+def expect_writable(target: Path) -> None:
+    """Let a file pass that can be written, making its folder: to be asked before the work whose outcome it takes.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    if target.is_dir():
+        raise StorageError(f"{str(target)!r} is a folder", hint="name a file")
+    aside = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside.touch()
+        aside.unlink()
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        kind = StorageFull if error.errno == errno.ENOSPC else StorageError
         raise kind(f"{str(target)!r} cannot be written: {error.strerror}") from error
 
 
