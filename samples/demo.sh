@@ -1,5 +1,5 @@
 #!/bin/sh
-# The demo: enrol eleven of the invented people and the twelfth, then ask about photos that were not enrolled.
+# The demo: enrol the twelve invented people, then ask about photos of them that were not enrolled.
 # Works without a network. Everything is written to demo-out, which is made anew.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,7 +16,7 @@ run() {
 cd "$here"
 run enroll people
 run identify probes/Nadia_Okafor_new.jpg
-run twins probes/Nadia_Okafor_new.jpg -k 3 --sheet "$out/twins.png"
+run twins probes/Nadia_Okafor_new.jpg --others -k 3 --sheet "$out/twins.png"
 run identify group.jpg
 run describe group.jpg --draw "$out/group.png"
 printf '\nPictures: %s\n' "$out/twins.png $out/group.png"

@@ -128,6 +128,9 @@ def _write_photos(shop: Workshop, mixed: list[Ingredients], out: Path, photos: i
             path.parent.mkdir(parents=True, exist_ok=True)
             shot = _shoot(shop, mixed[k], sketch, k, number, path, first)
             first = first or shot
+        if known:
+            card = json.dumps(sketch.profile, indent=2, ensure_ascii=False)
+            (album / "profile.json").write_text(card + "\n", "utf-8")
     members = [next(k for k, sketch in enumerate(sketches) if sketch.name == name) for name in GROUP]
     sitters = group_sitters([(mixed[k], sketches[k], shop.random(4, k)) for k in members])
     (out / "group.jpg").write_bytes(as_jpeg(take_photo((800, 420), "garden", sitters, shop.seed), 84))

@@ -121,7 +121,9 @@ def test_a_dozen_people_with_photos_and_a_profile() -> None:
         assert person["profile"]["age_years"] >= 18
         assert person["mixed_from"]["faces"] >= 8
         assert person["mixed_from"]["largest_weight"] <= 0.25
-        assert {Path(name).parent.name for name in person["files"]} == {person["name"].replace(" ", "_")}
+        album = person["name"].replace(" ", "_")
+        assert {Path(name).parent.name for name in person["files"]} == {album}
+        assert json.loads((SAMPLES / "people" / album / "profile.json").read_text("utf-8")) == person["profile"]
 
 
 def test_the_folder_stays_small() -> None:
