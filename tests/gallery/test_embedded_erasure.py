@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from gallery_oracle import DIMENSION, new_face, unit
 
-from likeness.errors import GalleryBusy, PersonNotFound, StorageError
+from likeness.errors import GalleryBusy, GalleryCorrupt, PersonNotFound, StorageError
 from likeness.gallery import ann, compaction
 from likeness.gallery.base import PhotoNote
 from likeness.types import Consent
@@ -127,6 +127,15 @@ def test_a_snapshot_that_was_moved_is_not_said_to_be_purged(embedded_at, tmp_pat
         erased = gallery.remove(person.id)
         assert (erased.snapshots_purged, erased.snapshots_not_found) == ((str(kept),), (str(moved),))
         assert unit(1).tobytes() in (tmp_path / "away").read_bytes(), "it is out of reach, and so it is said"
+
+
+def test_a_snapshot_that_was_moved_is_named_where_the_erasure_fails_elsewhere_too(embedded_at, tmp_path):
+    with embedded_at() as gallery:
+        person = enrolled(gallery, "Ann", [1])
+        gallery.snapshot(tmp_path / "moved").rename(tmp_path / "away")
+        gallery.snapshot(tmp_path / "bad").write_bytes(b"rubbish" * 1000)
+        with pytest.raises(GalleryCorrupt, match=r"bad.*found at .*moved"):
+            gallery.remove(person.id)
 
 
 def test_a_snapshot_that_cannot_be_erased_from_is_named_and_done_later(embedded_at, tmp_path):

@@ -108,9 +108,11 @@ def _erasures(store: Store) -> Finding:
             f"unfinished in {', '.join(pending)}" if pending else "none is unfinished",
         )
     with store.maintenance():
-        erasure.finish(store)
+        reached = erasure.finish(store)
         freed = compact_if_worthwhile(store)
     done = f"finished in {', '.join(pending)}" if pending else "none was unfinished"
+    if reached.not_found:
+        done += f"; no snapshot found at {', '.join(reached.not_found)}: a copy that was moved is out of reach"
     return Finding("erasures", True, f"{done}; {freed} bytes given back" if freed else done)
 
 

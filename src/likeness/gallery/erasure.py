@@ -209,10 +209,13 @@ def finish(store: Store, *, limit_s: float | None = None) -> Reached:
                     connection.execute("DELETE FROM pending WHERE place = ? AND id <= ?", (place, task.last))
         except LikenessError as error:
             failures.append(error)
-    if len(failures) == 1:
+    if len(failures) == 1 and not reached.not_found:
         raise failures[0]
     if failures:
-        raise StorageError("; ".join(error.message for error in failures), hint=failures[0].hint)
+        said = [error.message for error in failures]
+        said += [f"no snapshot found at {path}: a copy that was moved is out of reach" for path in reached.not_found]
+        kind = type(failures[0]) if len(failures) == 1 else StorageError
+        raise kind("; ".join(said), hint=failures[0].hint)
     return reached
 
 
