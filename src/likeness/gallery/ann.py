@@ -26,6 +26,7 @@ from likeness.gallery import faces
 from likeness.gallery.matrix import Ids
 from likeness.gallery.schema import get_meta, last_number, set_meta
 from likeness.gallery.storage import Store, create_private, mapped_errors, sync_file
+from likeness.runtime import load_onnxruntime
 from likeness.types import Vector
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def usearch_index() -> Any:
     In the other order loading onnxruntime ends the process with a segmentation fault (seen with usearch 2.26.6 and
     onnxruntime 1.31.1), and whoever opens a gallery will look at photos later.
     """
-    import onnxruntime  # noqa: F401
+    load_onnxruntime()
     import usearch.index
 
     return usearch.index

@@ -1,4 +1,4 @@
-"""The one place that touches onnxruntime."""
+"""Networks, run by onnxruntime."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.errors import BundleCorrupt
+from likeness.runtime import load_onnxruntime
 
 
 class Session:
@@ -25,9 +26,7 @@ class Session:
 
     @cached_property
     def _engine(self) -> Any:
-        import onnxruntime as ort
-
-        ort.set_default_logger_severity(3)
+        ort = load_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1

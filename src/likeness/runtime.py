@@ -1,0 +1,21 @@
+"""Loading onnxruntime, so that it keeps to itself."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def load_onnxruntime() -> Any:
+    """The module onnxruntime, loaded with its reporting switched off.
+
+    Left alone, onnxruntime 1.31 writes a device id and a log of events into the user's home, and sends them to its
+    maker when it can. What runs here is nobody else's business, so the switch that it reads when it is loaded is set,
+    whatever it was set to before.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    onnxruntime.set_default_logger_severity(3)
+    return onnxruntime
