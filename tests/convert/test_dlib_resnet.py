@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from likeness.bundle import CATALOGUE, PACKAGED, Bundle, make_bundle
@@ -52,6 +53,13 @@ def test_int8_embeddings_point_where_dlibs_do(chips: np.ndarray, reference: np.n
     (ours,) = Session(Bundle.read(PACKAGED / "dlib-resnet-int8").path("model")).run(faces=chips)
     cosine = (ours * reference).sum(axis=1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(reference, axis=1)
     assert cosine.min() > 0.995
+
+
+def test_int8_weights_leave_room_for_processors_that_add_products_in_16_bits() -> None:
+    model = onnx.load(PACKAGED / "dlib-resnet-int8" / "model.onnx")
+    weights = [onnx.numpy_helper.to_array(w) for w in model.graph.initializer if w.name.endswith(".w.int8")]
+    assert len(weights) == 29
+    assert max(int(np.abs(weight.astype(int)).max()) for weight in weights) * 255 * 2 <= np.iinfo(np.int16).max
 
 
 def test_embeddings_do_not_depend_on_the_batch(float_bundle: Bundle, chips: np.ndarray) -> None:

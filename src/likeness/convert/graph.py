@@ -13,6 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8
+WEIGHT_MAX = 63
+"""Weights use seven of their eight bits: processors without VNNI add pairs of products in 16 bits, and two of 255 × 127
+would overflow (seen: embeddings off by up to 0.04 in cosine), two of 255 × 63 do not."""
 Ranges = Mapping[str, tuple[float, float]]
 
 
@@ -69,9 +72,9 @@ class GraphWriter:
         return self.op("Conv", [x, *names], output, **attributes)
 
     def _int8_weights(self, x: str, output: str, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> list[str]:
-        scale = (np.abs(weight).max(axis=(1, 2, 3)) / 127).astype(np.float32)
+        scale = (np.abs(weight).max(axis=(1, 2, 3)) / WEIGHT_MAX).astype(np.float32)
         scale[scale == 0] = 1.0
-        whole = np.rint(weight / scale[:, None, None, None]).clip(-127, 127).astype(np.int8)
+        whole = np.rint(weight / scale[:, None, None, None]).clip(-WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
         bias_scale = (scale * np.float32(self._scales[x])).astype(np.float32)
         whole_bias = np.rint(bias / bias_scale).astype(np.int32)
         zeros = np.zeros(len(scale), np.int8)
