@@ -159,7 +159,7 @@ class Face:
         if self.age is not None:
             data["age"] = {"years": self.age.years, "low": self.age.low, "high": self.age.high}
         if self.gender is not None:
-            data["gender"] = {"label": self.gender.label, "probability": self.gender.probability}
+            data["gender"] = {"label": self.gender.label, "probability": _stated(self.gender.probability)}
         if embedding and self.embedding is not None:
             data["embedding"] = [float(value) for value in self.embedding]
         return data
@@ -251,7 +251,7 @@ class Match:
             "name": self.name,
             "face_id": self.face_id,
             "similarity": round(self.similarity, 4),
-            "probability": round(self.probability, 4),
+            "probability": _stated(self.probability),
             "fmr": float(f"{self.fmr:.3g}"),
             "fpir": float(f"{self.fpir:.3g}"),
         }
@@ -282,7 +282,7 @@ class Answer:
             "reason": self.reason,
             "person": {"id": best.person_id, "name": best.name} if best and self.decision == "match" else None,
             "similarity": round(best.similarity, 4) if best else None,
-            "probability": round(best.probability, 4) if best else None,
+            "probability": _stated(best.probability) if best else None,
             "fmr": float(f"{best.fmr:.3g}") if best else None,
             "fpir": float(f"{best.fpir:.3g}") if best else None,
             "candidates": [match.as_dict() for match in ((best,) if best else ()) + self.runners_up],
@@ -311,7 +311,7 @@ class Comparison:
             "decision": self.decision,
             "reason": self.reason,
             "similarity": round(self.similarity, 4),
-            "probability": round(self.probability, 4),
+            "probability": _stated(self.probability),
             "fmr": float(f"{self.fmr:.3g}"),
             "faces": [self.first.as_dict(), self.second.as_dict()],
         }
@@ -372,6 +372,11 @@ def check_unit_vectors(vectors: Vector, dimension: int | None = None) -> None:
     if vectors.size and not bool(np.all(np.abs(lengths - 1.0) < 1e-3)):
         worst = float(lengths[np.argmax(np.abs(lengths - 1.0))])
         raise ValueError(f"expected embeddings of unit length, got one of length {worst:.6g}")
+
+
+def _stated(probability: float) -> float:
+    """A probability to six digits, without making a certainty of it by rounding."""
+    return min(max(float(f"{probability:.6g}"), 1e-9), 1 - 1e-6)
 
 
 def _expect_shape(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: type) -> None:
