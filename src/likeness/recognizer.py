@@ -25,7 +25,7 @@ import numpy as np
 from likeness.bundle import Bundle
 from likeness.calibration import Calibration
 from likeness.decision import decide_pair, decide_search
-from likeness.errors import CalibrationError, NoFace, SeveralFaces, SpaceMismatch
+from likeness.errors import CalibrationError, ModelError, NoFace, SeveralFaces, SpaceMismatch
 from likeness.gallery.base import Gallery
 from likeness.settings import Settings
 from likeness.types import Answer, Comparison, Face, Photo, Pixels, Vector
@@ -67,12 +67,28 @@ class Recognizer:
     @cached_property
     def detector(self) -> Detector:
         """The detector in use."""
-        detector: Detector = self._library.find(self.settings.detector).load(threads=self._threads)
+        detector: Detector = self._detector_bundle.load(threads=self._threads)
         return detector
 
     @cached_property
+    def _detector_bundle(self) -> Bundle:
+        return self._in_role(self.settings.detector, "detector", "--detector")
+
+    @cached_property
     def _embedder_bundle(self) -> Bundle:
-        return self._library.find(self.settings.embedder)
+        return self._in_role(self.settings.embedder, "embedder", "--model")
+
+    def _in_role(self, name: str, role: str, option: str) -> Bundle:
+        bundle = self._library.find(name)
+        if bundle.manifest.role != role:
+            given, wanted = (
+                f"an {each}" if each[0] in "aeiou" else f"a {each}" for each in (bundle.manifest.role, role)
+            )
+            raise ModelError(
+                f"{name} is {given}; the setting {role} ({option}) takes {wanted}",
+                hint="`likeness models list` says what each model does",
+            )
+        return bundle
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -102,7 +118,7 @@ class Recognizer:
     @property
     def fingerprint(self) -> tuple[str, ...]:
         """What faces and embeddings depend on: the models' files and parameters, and the settings for looking."""
-        bundles = (self._library.find(self.settings.detector), self._embedder_bundle)
+        bundles = (self._detector_bundle, self._embedder_bundle)
         return (
             *(bundle.fingerprint for bundle in bundles),
             f"{self.settings.photo_side_px} {self.settings.min_face_px}",
@@ -168,7 +184,7 @@ class Recognizer:
         if least is not None:
             return NoFace("no face was found", hint=f"{hint}, and at least {least:.0f} pixels wide (min_face_px)")
         # What the detector says of itself, in pixels of the array that it searched.
-        own = self._library.find(self.settings.detector).manifest.parameters
+        own = self._detector_bundle.manifest.parameters
         least = max(own.get("min_face_px", 0.0), own.get("min_face_share", 0.0) * min(photo.pixels.shape[:2]))
         if least:
             hint += (

@@ -25,6 +25,12 @@ PREFIX = "LIKENESS_"
 # These name files and test data, not settings.
 NOT_SETTINGS = {"LIKENESS_CONFIG", "LIKENESS_DATA", "LIKENESS_SPECS"}
 
+_WORDS = {
+    "extra_forbidden": "there is no setting of that name",
+    "string_too_short": "the path is empty",
+}
+"""What is said in place of pydantic's words, by the kind of error."""
+
 
 class Settings(BaseModel):
     """Everything that can be set; `Settings.load` reads it from where it is set."""
@@ -33,6 +39,7 @@ class Settings(BaseModel):
 
     gallery: str = Field(
         default_factory=lambda: str(user_data_path("likeness") / "people.gallery"),
+        min_length=1,
         description="Gallery: a path opens the embedded one (SQLite), scheme://… a server's.",
     )
     detector: str = Field("mtcnn", description="Model bundle that finds faces.")
@@ -58,7 +65,7 @@ class Settings(BaseModel):
         "or that a face to identify is of somebody in the gallery.",
     )
     min_face_px: float | None = Field(
-        None, gt=0, description="Smallest face looked for, in pixels of the photo; from 12 on."
+        None, ge=12, description="Smallest face looked for, in pixels of the photo; from 12 on."
     )
     photo_side_px: int = Field(2048, ge=256, description="Larger photos are decoded at a reduced size, not below this.")
     max_photo_bytes: int = Field(64 * 1024 * 1024, gt=0, description="Larger files are refused.")
@@ -76,8 +83,16 @@ class Settings(BaseModel):
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
-    def load(cls, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    def load(
+        cls,
+        flags: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        config: str | None = None,
+    ) -> Settings:
         """Settings from the file, the environment and `flags` (None values are left out), later ones winning.
+
+        `config` names the file in place of the usual ones.
 
         Raises:
             SettingsError: a name is unknown or a value cannot be used; the message says where it came from.
@@ -85,7 +100,7 @@ class Settings(BaseModel):
         env = os.environ if environment is None else environment
         values: dict[str, Any] = {}
         origins: dict[str, str] = {}
-        for origin, layer in (*_file_layer(env), *_environment_layers(env), ("flag", dict(flags or {}))):
+        for origin, layer in (*_file_layer(env, config), *_environment_layers(env), ("flag", dict(flags or {}))):
             given = {name: value for name, value in layer.items() if value is not None}
             values |= given
             origins |= dict.fromkeys(given, origin)
@@ -95,7 +110,8 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "settings"
             raise SettingsError(
-                f"setting {name} from {origins.get(name, 'defaults')}, {str(first['input'])[:80]!r}: {first['msg']}",
+                f"setting {name} from {origins.get(name, 'defaults')}, {str(first['input'])[:80]!r}: "
+                f"{_WORDS.get(first['type'], first['msg'])}",
                 hint=f"known settings: {', '.join(cls.model_fields)}" if first["type"] == "extra_forbidden" else None,
             ) from None
         settings._origins.update(origins)
@@ -112,15 +128,16 @@ class Settings(BaseModel):
         return Library((Path(self.models).expanduser(),), Path(self.cache).expanduser() / "models", say)
 
 
-def _file_layer(env: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
-    named = env.get("LIKENESS_CONFIG")
+def _file_layer(env: Mapping[str, str], config: str | None) -> list[tuple[str, dict[str, Any]]]:
+    named = config or env.get("LIKENESS_CONFIG")
     places = [Path(named)] if named else [Path("likeness.toml"), user_config_path("likeness") / "config.toml"]
     for path in places:
         try:
             return [(str(path), tomllib.loads(path.read_text("utf-8")))]
         except FileNotFoundError:
             if named:
-                raise SettingsError(f"LIKENESS_CONFIG names {path}, which does not exist") from None
+                whose = "" if config else ", which LIKENESS_CONFIG names,"
+                raise SettingsError(f"the settings file {path}{whose} does not exist") from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"the settings file {path} cannot be read: {error}") from None
     return []

@@ -70,6 +70,14 @@ def test_forgetting_asks_first_and_says_what_was_erased(cli, names):
     assert cli("people", "forget", names[0], "--yes").code == 4
 
 
+def test_nobody_is_forgotten_unless_everybody_named_is_found_and_each_once(cli, names):
+    assert cli("people", "forget", names[0], "Nobody Such", "--yes").code == 4
+    assert len(cli("people", "list", "--json").lines) == len(names)
+    given = (names[0], names[1].upper(), names[1], names[0].lower())
+    done = cli("people", "forget", *given, "--yes", "--json")
+    assert (done.code, len(done.lines)) == (0, 2)
+
+
 def test_forgetting_names_snapshots_that_were_moved_and_does_not_count_them(cli, names, tmp_path):
     for name in ("kept", "moved"):
         assert cli("gallery", "snapshot", tmp_path / name).code == 0
@@ -146,6 +154,15 @@ def test_a_setting_that_cannot_be_used_names_its_origin(cli, monkeypatch):
     monkeypatch.setenv("LIKENESS_THREADS", "many")
     done = cli("settings")
     assert (done.code, "LIKENESS_THREADS" in done.err) == (2, True)
+
+
+def test_an_empty_path_or_an_unknown_setting_is_said_in_plain_words(cli, monkeypatch, tmp_path):
+    done = cli("settings", "--gallery", "")
+    assert (done.code, "setting gallery from flag, '': the path is empty" in done.err) == (2, True)
+    done = cli("settings", "--config", tmp_path / "none.toml")
+    assert (done.code, "does not exist" in done.err, "LIKENESS_CONFIG" in done.err) == (2, True, False)
+    monkeypatch.setenv("LIKENESS_BOGUS", "1")
+    assert "there is no setting of that name" in cli("settings").err
 
 
 def test_the_audit_trail_is_shown_without_names(cli, names):

@@ -84,6 +84,25 @@ def test_identify_says_what_is_wrong_with_a_poor_picture(cli, probe, tmp_path):
     assert "below the quality gate: too dark (brightness" in cli("identify", tmp_path / "dark.png").out
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--model", "mtcnn"), "mtcnn is a detector; the setting embedder (--model) takes an embedder"),
+        (("--detector", "dlib-resnet-int8"), "is an embedder; the setting detector (--detector) takes a detector"),
+    ],
+)
+def test_a_model_in_the_wrong_role_is_refused(cli, probe, option, words):
+    done = cli("identify", probe, *option)
+    assert (done.code, words in done.err) == (6, True), done.err
+
+
+def test_an_empty_path_is_not_the_folder_one_is_in(cli, samples, monkeypatch):
+    monkeypatch.chdir(samples)
+    for command in ("identify", "describe", "enroll"):
+        done = cli(command, "")
+        assert (done.code, "path of a photo is empty" in done.err) == (3, True)
+
+
 def test_a_finer_rate_moves_the_threshold(cli, probe):
     loose, strict = (
         cli("identify", probe, "--fmr", rate, "--json").lines[0]["answers"][0] for rate in ("0.1", "0.0001")

@@ -37,10 +37,7 @@ class Flags:
         """
         from likeness.settings import Settings
 
-        environment = dict(os.environ)
-        if self.values.get("config"):
-            environment["LIKENESS_CONFIG"] = self.values["config"]
-        return Settings.load({name: self.values.get(name) for name in _SETTINGS}, environment)
+        return Settings.load({name: self.values.get(name) for name in _SETTINGS}, config=self.values.get("config"))
 
     @cached_property
     def output(self) -> Output:

@@ -158,7 +158,8 @@ def forget(flags: Flags, persons: tuple[str, ...], expired: bool, yes: bool) -> 
         raise click.UsageError("name the people to forget, or say --expired")
     with flags.people(with_model=False) as opened:
         today = datetime.now().astimezone().date()
-        chosen = list(opened.expired(today)) if expired else [opened.gallery.person(person) for person in persons]
+        found = opened.expired(today) if expired else map(opened.gallery.person, persons)
+        chosen = list({person.id: person for person in found}.values())  # all found before any is erased
         if not yes:
             _confirm([person.name for person in chosen], sum(person.faces for person in chosen))
         for person in chosen:

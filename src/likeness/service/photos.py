@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from likeness.errors import LikenessError, NameMissing, PhotoMissing
+from likeness.errors import InputError, LikenessError, NameMissing, PhotoMissing
+from likeness.gallery.identity import clean_name
 
 PHOTO_ENDINGS = frozenset(
     (
@@ -66,8 +67,16 @@ def find_photos(
 
     With `named` (or a `name` for all) each photo must say whose it is; one that does not comes with an error. So does
     a path that does not exist, and a folder without photos.
+
+    Raises:
+        InputError: a path is empty, or `name` cannot be anybody's.
     """
-    given = [Path(path) for path in paths]
+    texts = [os.fspath(path) for path in paths]
+    if "" in texts:
+        raise InputError("the path of a photo is empty", hint="`.` is the folder you are in")
+    if name is not None:
+        name = clean_name(name)
+    given = [Path(path) for path in texts]
     named = named or name is not None
     for path in given:
         if path.is_dir():
