@@ -3,7 +3,7 @@
 ```
 LikenessError
 ├── SettingsError            a setting that cannot be used
-├── InputError               a photo or argument that cannot be used
+├── InputError               an argument, or a photo (below), that cannot be used
 │   ├── PhotoError           a file that does not become pixels
 │   │   ├── PhotoMissing         there is no such file
 │   │   ├── PhotoEmpty           it has no bytes
@@ -87,21 +87,21 @@ class SettingsError(LikenessError):
 
 
 class InputError(LikenessError):
-    """A photo or an argument cannot be used."""
+    """A photo or an argument cannot be used. Of arguments exit code 2, as of wrong usage; of photos 3."""
 
-    code, exit_code, http_status = "input_invalid", 3, 422
+    code, exit_code, http_status = "input_invalid", 2, 422
 
 
 class PhotoError(InputError):
     """A file does not become pixels."""
 
-    code = "photo_unusable"
+    code, exit_code = "photo_unusable", 3
 
 
 class PhotoMissing(PhotoError):
     """There is no file at that path, or it may not be read."""
 
-    code, http_status = "photo_missing", 404
+    code, exit_code, http_status = "photo_missing", 4, 404
 
 
 class PhotoEmpty(PhotoError):
@@ -137,7 +137,7 @@ class PhotoCorrupt(PhotoError):
 class FaceError(InputError):
     """A photo does not give the face asked for."""
 
-    code = "face_unusable"
+    code, exit_code = "face_unusable", 3
 
 
 class NoFace(FaceError):
@@ -161,7 +161,7 @@ class FaceRejected(FaceError):
 class NameMissing(InputError):
     """Nothing says whom a photo shows."""
 
-    code = "name_missing"
+    code, exit_code = "name_missing", 3
 
 
 class ProfileInvalid(InputError):
@@ -173,7 +173,7 @@ class ProfileInvalid(InputError):
 class DatasetError(InputError):
     """A folder or file is not the data set that it is meant to be."""
 
-    code = "dataset_invalid"
+    code, exit_code = "dataset_invalid", 3
 
 
 class NotFound(LikenessError):
@@ -233,7 +233,7 @@ class CalibrationError(LikenessError):
 class RateUnsupported(CalibrationError):
     """The false-match rate asked for is finer than the impostor pairs behind the calibration can promise."""
 
-    code = "false_match_rate_unsupported"
+    code, exit_code = "false_match_rate_unsupported", 2
 
 
 class ModelError(LikenessError):

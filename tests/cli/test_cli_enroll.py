@@ -102,7 +102,7 @@ def test_consent_and_retention_reach_the_record(cli, samples, tmp_path):
 @pytest.mark.parametrize("name", ["", "  "])
 def test_an_empty_name_is_refused_and_no_file_name_taken_for_it(cli, probe, name):
     done = cli("enroll", probe, "--name", name)
-    assert (done.code, "name is empty" in done.err) == (3, True)
+    assert (done.code, "name is empty" in done.err) == (2, True)
 
 
 def test_a_retention_date_in_the_past_is_refused(cli, probe):

@@ -51,9 +51,9 @@ def test_a_profile_that_cannot_be_used_changes_nothing(cli, names, tmp_path):
     before = cli("people", "profile", names[0], "--json").out
     (tmp_path / "card.json").write_text("[]")
     for arguments, code in (
-        (["--from", tmp_path / "card.json"], 3),
-        (["--from", tmp_path / "none.json"], 3),
-        (["--unset", "nothing"], 3),
+        (["--from", tmp_path / "card.json"], 2),
+        (["--from", tmp_path / "none.json"], 2),
+        (["--unset", "nothing"], 2),
         (["--set", "nothing"], 2),
         (["--set", "=1"], 2),
     ):
@@ -68,6 +68,18 @@ def test_forgetting_asks_first_and_says_what_was_erased(cli, names):
     assert done["faces_erased"] >= 2
     assert (done["snapshots_purged"], done["snapshots_not_found"]) == (0, [])
     assert cli("people", "forget", names[0], "--yes").code == 4
+
+
+def test_wrong_arguments_are_wrong_usage(cli, names):
+    assert cli("people", "rename", names[0], "").code == 2
+    assert cli("people", "merge", names[0], names[0]).code == 2
+
+
+@pytest.mark.parametrize("command", [("gallery", "snapshot"), ("people", "export", "{name}")], ids=" ".join)
+def test_a_missing_folder_is_named_and_not_made(cli, names, tmp_path, command):
+    target = tmp_path / "typo" / "out"
+    done = cli(*(word.format(name=names[0]) for word in command), target)
+    assert (done.code, str(target.parent) in done.err, target.parent.exists()) == (4, True, False)
 
 
 def test_nobody_is_forgotten_unless_everybody_named_is_found_and_each_once(cli, names):
@@ -99,7 +111,7 @@ def test_a_person_is_exported_for_them_to_take_along(cli, names, tmp_path):
     assert cli("people", "export", names[0], tmp_path / "out.zip").code == 0
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert json.loads(archive.read("out/person.json"))["name"] == names[0]
-    assert cli("people", "export", names[0], tmp_path / "out.zip").code == 7
+    assert cli("people", "export", names[0], tmp_path / "out.zip").code == 5
 
 
 def test_the_gallery_is_described_checked_and_copied(cli, names, tmp_path):

@@ -57,7 +57,7 @@ def test_drawing_never_overwrites_a_photo(cli, probe, tmp_path):
     before = hashlib.sha256(photo.read_bytes()).hexdigest()
     for command in (("describe", photo, "--draw", photo), ("twins", photo, "--sheet", photo)):
         done = cli(*command)
-        assert (done.code, "overwrite" in done.err) == (3, True)
+        assert (done.code, "overwrite" in done.err) == (2, True)
     assert hashlib.sha256(photo.read_bytes()).hexdigest() == before
 
 
@@ -100,7 +100,7 @@ def test_an_empty_path_is_not_the_folder_one_is_in(cli, samples, monkeypatch):
     monkeypatch.chdir(samples)
     for command in ("identify", "describe", "enroll"):
         done = cli(command, "")
-        assert (done.code, "path of a photo is empty" in done.err) == (3, True)
+        assert (done.code, "path of a photo is empty" in done.err) == (2, True)
 
 
 def test_a_finer_rate_moves_the_threshold(cli, probe):
@@ -109,7 +109,7 @@ def test_a_finer_rate_moves_the_threshold(cli, probe):
     )
     assert loose["reason"] != strict["reason"]
     done = cli("identify", probe, "--fmr", "1e-12")
-    assert done.code == 6
+    assert done.code == 2
     assert "the smallest rate it supports" in done.err
 
 
@@ -148,6 +148,11 @@ def test_verify_says_whether_two_photos_show_one_person(cli, probe, samples, nam
     assert same["paths"] == [probe, str(own)]
     assert 0 <= same["probability"] <= 1
     assert "similarity" in cli("verify", probe, own).out
+
+
+def test_a_photo_that_is_missing_is_not_found(cli, probe):
+    assert cli("verify", probe, "/nowhere.jpg").code == 4
+    assert cli("twins", "/nowhere.jpg").code == 4
 
 
 def test_a_photo_without_a_face_cannot_be_verified(cli, probe, samples):

@@ -46,6 +46,7 @@ def test_erasing_leaves_no_byte_in_the_record_its_log_the_index_or_a_snapshot(em
         ann_ = enrolled(gallery, "Ann Unmistakable", range(9000, 9010))
         gallery.update(ann_.id, name="Ann Renamed", profile={"about": "profile of Ann Renamed", "x": "y" * 99})
         gallery.note_photos("Ann Renamed", [PhotoNote("ab", "no_face", "detail-of-ann")], settings_tag="t")
+        (tmp_path / "elsewhere").mkdir()
         gallery.snapshot(tmp_path / "elsewhere" / "snap")
         if ann.installed():
             gallery.build_index()
@@ -111,6 +112,7 @@ def test_a_single_face_is_erased_everywhere(embedded_at, tmp_path):
 def test_a_snapshot_that_was_deleted_is_forgotten(embedded_at, tmp_path):
     with embedded_at() as gallery:
         person = enrolled(gallery, "Ann", [1])
+        (tmp_path / "folder").mkdir()
         path = gallery.snapshot(tmp_path / "folder" / "snap")
         assert gallery.info().details["snapshots"] == 1
         path.unlink()

@@ -278,6 +278,7 @@ def test_threads_search_and_add_at_once(gallery):
 
 def test_a_snapshot_opens_as_the_gallery_that_it_was(gallery, tmp_path):
     gallery.add([new_face("Ann", 1)])
+    (tmp_path / "copies").mkdir()
     path = gallery.snapshot(tmp_path / "copies" / "one")
     gallery.add([new_face("Bea", 2)])
     with open_gallery(path) as copy:

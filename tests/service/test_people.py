@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from likeness.bundle import Bundle, write_manifest
-from likeness.errors import InputError, NoFace, PersonExists, PersonNotFound, SpaceMismatch, StorageError
+from likeness.errors import Conflict, InputError, NoFace, PersonExists, PersonNotFound, SpaceMismatch, StorageError
 from likeness.gallery.base import NewFace, PhotoNote
 from likeness.recognizer import Recognizer
 from likeness.service import find_photos, open_people, verify
@@ -212,7 +212,7 @@ def test_an_export_holds_everything_of_one_person_and_nobody_else(people, names,
 
 
 def test_an_export_overwrites_nothing(people, names, tmp_path):
-    with pytest.raises(StorageError, match="already"):
+    with pytest.raises(Conflict, match="already"):
         people.export(names[0], tmp_path)
 
 

@@ -1,5 +1,5 @@
-"""The `likeness` command. Exit codes: 0 all well, 1 unexpected, 2 usage or settings, 3 some input unusable (the rest
-is done), 4 not found, 5 conflict, 6 model or calibration, 7 storage, 130 interrupted, 141 nobody reads any more.
+"""The `likeness` command. Exit codes: 0 all well, 1 unexpected, 2 usage, arguments or settings, 3 photos unusable (the
+rest is done), 4 not found, 5 conflict, 6 model or calibration, 7 storage, 130 interrupted, 141 nobody reads any more.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ NOBODY_READS = 141
 def app() -> None:
     """Face recognition you own: people, lookalikes and honest probabilities, offline.
 
-    Options of this page may stand before or after a command. Exit codes: 0 all well, 1 unexpected error, 2 usage or
-    settings, 3 some photos unusable (the rest is done), 4 not found, 5 conflict, 6 model, 7 storage, 130 interrupted.
+    Options of this page may stand before or after a command. Exit codes: 0 all well, 1 unexpected error, 2 wrong
+    arguments or settings, 3 some photos unusable (the rest is done), 4 not found, 5 conflict with what is there,
+    6 model, 7 storage, 130 interrupted.
     """
 
 

@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from likeness.errors import StorageError
+from likeness.errors import Conflict, NotFound
 from likeness.gallery.people import now
 from likeness.gallery.storage import Store, connect, create_private, mapped_errors, sync_file, transaction
 
@@ -18,14 +18,17 @@ def make(store: Store, target: str | Path | None) -> Path:
     """See `Gallery.snapshot`. Without a target: beside the gallery, named after the time.
 
     Raises:
-        StorageError: there is a file at the target, or it cannot be written.
+        Conflict: there is a file at the target.
+        NotFound: there is no folder for it.
+        StorageError: it cannot be written.
     """
     path = Path(os.path.abspath(target if target is not None else _beside(store.path)))  # noqa: PTH100 - keep links
     aside = Path(f"{path}{UNFINISHED}")
     with store.maintenance(), mapped_errors(path):  # nobody erases meanwhile: the copy would not know
         if path.exists():
-            raise StorageError(f"there is a file at {path} already", hint="give another path for the snapshot")
-        path.parent.mkdir(parents=True, exist_ok=True)
+            raise Conflict(f"there is a file at {path} already", hint="give another path for the snapshot")
+        if not path.parent.is_dir():
+            raise NotFound(f"there is no folder {str(path.parent)!r}", hint="make it first, or name another place")
         discard_unfinished(aside)
         # Remembered before it exists: should this process be killed, the file is still known.
         with store.write() as connection:

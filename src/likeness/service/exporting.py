@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from likeness.errors import StorageError, StorageFull
+from likeness.errors import Conflict, NotFound, StorageError, StorageFull
 from likeness.gallery.base import Gallery
 from likeness.types import Person
 
@@ -30,12 +30,15 @@ def export_person(gallery: Gallery, person: Person, target: Path) -> Path:
     """Write a new folder, or an archive where `target` ends in `.zip`; only its owner may read it.
 
     Raises:
-        StorageError: there is something at the target, or it cannot be written.
+        Conflict: there is something at the target.
+        NotFound: there is no folder for it.
+        StorageError: it cannot be written.
     """
     if target.exists():
-        raise StorageError(f"there is something at {str(target)!r} already", hint="name a new folder or .zip file")
+        raise Conflict(f"there is something at {str(target)!r} already", hint="name a new folder or .zip file")
+    if not target.parent.is_dir():
+        raise NotFound(f"there is no folder {str(target.parent)!r}", hint="make it first, or name another place")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".export.", dir=target.parent))  # mkdtemp: for its owner only
         try:
             folder = aside / target.stem

@@ -321,7 +321,9 @@ class People(AbstractContextManager["People"]):
 
         Raises:
             PersonNotFound: nobody has that id or name.
-            StorageError: there is something at the target, or it cannot be written.
+            Conflict: there is something at the target.
+            NotFound: there is no folder for it.
+            StorageError: it cannot be written.
         """
         person = self.gallery.person(name_or_id)
         self._record("export", person.id)
