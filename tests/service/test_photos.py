@@ -56,9 +56,12 @@ def test_folders_are_walked_in_order_and_other_files_left_out(tmp_path):
     assert found == ["c.webp", "a/x.png", "b/2.JPG"]
 
 
-def test_the_nearest_folder_names_the_person_and_files_beside_folders_name_themselves(tmp_path):
-    _touch(tmp_path / "train" / "Anna_Lee" / "1.jpg", tmp_path / "Bo_Chen_2.jpg")
-    assert [photo.name for photo in find_photos([tmp_path], named=True)] == ["Bo Chen", "Anna Lee"]
+def test_the_first_folder_names_the_person_and_files_beside_folders_name_themselves(tmp_path):
+    anna = tmp_path / "Anna_Lee"
+    _touch(anna / "1.jpg", anna / "2023" / "sea" / "x.jpg", anna / "profile.json", tmp_path / "Bo_Chen_2.jpg")
+    found = list(find_photos([tmp_path], named=True))
+    assert [photo.name for photo in found] == ["Bo Chen", "Anna Lee", "Anna Lee"]
+    assert [photo.card for photo in found] == [None, str(anna / "profile.json"), str(anna / "profile.json")]
 
 
 def test_a_stated_name_wins_over_folders_and_files(tmp_path):

@@ -53,7 +53,9 @@ def enroll(
     """Put the people of photos into the gallery.
 
     PATH is a photo, a folder with a folder for each person (Anna_Lee/…), or a folder of photos named after people
-    (Anna_Lee_0001.jpg). A file profile.json (a JSON object) in a person's folder is taken into their profile.
+    (Anna_Lee_0001.jpg). The first folder below PATH names the person: Anna_Lee/2023/x.jpg is Anna Lee's, and of
+    train/Anna_Lee/x.jpg PATH is train. A file profile.json (a JSON object) in a person's folder is taken into their
+    profile.
 
     Photos enrolled or refused before are skipped: run the same command again to go on where it was stopped.
     """

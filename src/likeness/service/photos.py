@@ -1,8 +1,9 @@
 """Which photos are meant by the paths given, and whose name each of them carries.
 
-A folder is walked. To enrol, a photo's person is, in this order: the name that was stated; the name of the folder
-that holds it, where that folder lies below the one given; the name in the file's own name, without its counter.
-A `profile.json` in a person's folder is no photo: it comes with the photos beside it, as that person's profile card.
+A folder is walked. To enrol, a photo's person is, in this order: the name that was stated; the name of the first
+folder below the one given, on the way to the photo (albums within a person's folder name nobody); the name in the
+file's own name, without its counter. A `profile.json` in a person's folder is no photo: it comes with that person's
+photos, as their profile card.
 """
 
 from __future__ import annotations
@@ -119,16 +120,19 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _in_folder(path: Path, name: str | None, named: bool) -> Iterator[FoundPhoto]:
-    parent: Path | None = None
+    persons: Path | None = None
     card: Path | None = None
     for file in _walk(path):
-        if file.parent != parent:
-            parent = file.parent
-            # Of the folder given, if the name was stated for it; else of the folder that states the name.
-            persons = (parent == path) if name is not None else (parent != path)
-            card = parent / CARD if persons and (parent / CARD).is_file() else None
-        yield _found(file, None if parent == path else parent.name, name, named, card)
-    if parent is None:
+        first, *rest = file.relative_to(path).parts
+        whose = path / first if rest else path
+        # A card is of the folder given, if the name was stated for it; else of the folder that states the name.
+        home = path if name is not None else whose
+        if home != persons:
+            persons = home
+            stated = name is not None or home != path
+            card = home / CARD if stated and (home / CARD).is_file() else None
+        yield _found(file, first if rest else None, name, named, card)
+    if persons is None:
         yield FoundPhoto(str(path), error=PhotoMissing(f"there are no photos in the folder {str(path)!r}"))
 
 
