@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
+from likeness.cli import run
 from likeness.errors import GalleryMissing
+from likeness.gallery import open_gallery
+from likeness.service import People
 
 
 def test_people_are_listed_and_searched(cli, names):
@@ -129,6 +135,64 @@ def test_a_damaged_gallery_is_told(cli, gallery_path):
     gallery_path.write_bytes(b"not a gallery" * 100)
     done = cli("people", "list", "--json")
     assert (done.code, done.lines[0]["error"]["code"]) == (7, "gallery_corrupt")
+
+
+@pytest.fixture
+def locked_gallery(gallery_path):
+    """The gallery in a folder where only its owner may write, reached by everybody."""
+    folder = Path(tempfile.mkdtemp())
+    target = folder / "people.gallery"
+    target.write_bytes(gallery_path.read_bytes())
+    target.chmod(0o644)
+    (folder / "empty.toml").touch()
+    folder.chmod(0o555)
+    yield target
+    shutil.rmtree(folder)
+
+
+def as_nobody(work) -> int:
+    """The exit code of `work` in a process of an account without rights; all is imported before."""
+    child = os.fork()
+    if not child:
+        code = 99
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            code = work()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize(
+    "command",
+    [("gallery", "info"), ("gallery", "check"), ("people", "list"), ("people", "show", "{name}")],
+    ids=" ".join,
+)
+def test_a_gallery_that_may_not_be_written_can_be_read(cli, names, locked_gallery, command):
+    words = [word.format(name=names[0]) for word in command]
+    arguments = [*words, "--config", str(locked_gallery.with_name("empty.toml")), "--gallery", str(locked_gallery)]
+    assert cli(*arguments).code == 0  # this imports what the command needs
+    for left in locked_gallery.parent.glob("people.gallery?*"):
+        left.unlink()
+    assert as_nobody(lambda: run(arguments)) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
+def test_people_are_identified_from_a_gallery_that_may_not_be_written(locked_gallery, recognizer, probe, names):
+    faces = recognizer.faces(probe)
+    _ = recognizer.calibration
+
+    def work() -> int:
+        said: list[str] = []
+        gallery = open_gallery(locked_gallery, space=recognizer.space, dimension=recognizer.dimension)
+        with People(gallery, recognizer, say=said.append) as people:
+            best = recognizer.name(faces, people.gallery)[0].match
+        return 0 if best.name == names[0] and "read-only" in said[0] else 1
+
+    assert as_nobody(work) == 0
 
 
 def test_models_are_listed_shown_and_verified_with_their_licences(cli):

@@ -75,8 +75,7 @@ def mapped_errors(path: Path) -> Iterator[None]:
 
 def connect(path: Path, *, readonly: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     """A connection with the settings that the gallery's promises rest on; transactions are begun by hand."""
-    # A file system mounted read-only has no writers, and no place for the write-ahead log's index either.
-    mode = ("immutable=1" if _on_readonly_disk(path) else "mode=ro") if readonly else "mode=rwc"
+    mode = ("immutable=1" if _stands_still(path) else "mode=ro") if readonly else "mode=rwc"
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?{mode}",
         uri=True,
@@ -101,9 +100,22 @@ def _on_readonly_disk(path: Path) -> bool:
     return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
+def _stands_still(path: Path) -> bool:
+    """Whether a file that may only be read can be read without its log, for which there is no place.
+
+    A file system mounted read-only has no writers. Where only the folder may not be written, there is nobody
+    writing at present if there is no log.
+    """
+    if _on_readonly_disk(path):
+        return True
+    return not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
+
+
 def is_readonly(path: Path) -> bool:
-    """Whether an existing file may be read but not changed."""
-    return path.exists() and (_on_readonly_disk(path) or not os.access(path, os.W_OK))
+    """Whether an existing file may be read but not changed: changing it takes its folder too, for the log."""
+    if not path.exists():
+        return False
+    return _on_readonly_disk(path) or not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 @contextmanager
