@@ -51,6 +51,24 @@ def test_a_photo_is_drawn_under_the_limits_that_it_was_accepted_under(samples, t
     assert (tmp_path / "out.png").exists()
 
 
+@pytest.mark.parametrize(("ending", "kind"), [("jpg", "JPEG"), ("JPEG", "JPEG"), ("webp", "WEBP"), ("png", "PNG")])
+def test_the_names_ending_says_which_kind_of_picture_is_written(cli, probe, tmp_path, ending, kind):
+    place = tmp_path / f"out.{ending}"
+    assert cli("describe", probe, "--draw", place).code == 0
+    with Image.open(place) as drawn:
+        assert drawn.format == kind
+
+
+def test_a_picture_is_not_written_under_a_name_that_promises_another_thing(cli, probe, samples, tmp_path):
+    for arguments in (
+        ("describe", probe, "--draw", tmp_path / "out.pdf"),
+        ("twins", probe, "--sheet", tmp_path / "sheet"),
+        ("describe", probe, samples / "group.jpg", "--draw", tmp_path / "both.png"),
+    ):
+        assert cli(*arguments).code == 2
+    assert not {"out.pdf", "sheet", "both.png"} & {path.name for path in tmp_path.iterdir()}
+
+
 def test_drawing_never_overwrites_a_photo(cli, probe, tmp_path):
     photo = tmp_path / "photo.png"
     Image.open(probe).save(photo)

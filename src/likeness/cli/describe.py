@@ -27,7 +27,7 @@ PARTLY = 3
     "--draw",
     metavar="OUT",
     type=click.Path(path_type=Path),
-    help="Draw boxes and landmarks: OUT is a PNG for one photo, a folder for several.",
+    help="Draw boxes and landmarks: OUT is a .png, .jpg or .webp for one photo, a folder for several.",
 )
 @click.option("--min-face-px", type=float, metavar="N", expose_value=True, help="Smallest face looked for, in pixels.")
 @progress_option
@@ -89,13 +89,18 @@ def _places(draw: Path | None, photos: Sequence[FoundPhoto]) -> list[Path | None
     """Where each photo's drawing goes.
 
     Raises:
-        InputError: a drawing would overwrite one of the photos.
+        InputError: a drawing would overwrite one of the photos, or OUT is not named after what it is.
     """
+    from likeness.service.photos import PHOTO_ENDINGS
+    from likeness.service.portraits import expect_picture_name
+
     if draw is None:
         return [None] * len(photos)
     single = len(photos) == 1 and not draw.is_dir()
-    if not single and draw.is_file():
-        raise InputError(f"{str(draw)!r} is a file, but several photos are drawn", hint="name a folder")
+    if single:
+        expect_picture_name(draw)
+    elif draw.is_file() or (draw.suffix.lower() in PHOTO_ENDINGS and not draw.is_dir()):
+        raise InputError(f"{str(draw)!r} names one picture, but {len(photos)} photos are drawn", hint="name a folder")
     # Numbered where two photos of different folders have one name.
     stems: dict[str, int] = {}
     places: list[Path | None] = []
@@ -113,11 +118,11 @@ def _places(draw: Path | None, photos: Sequence[FoundPhoto]) -> list[Path | None
 
 def _drawn(found: Described, place: Path, limits: DecodeLimits) -> Described:
     """The faces, after drawing them; with the error of a photo that could not be decoded once more."""
-    from likeness.service.portraits import draw_faces, save_png
+    from likeness.service.portraits import draw_faces, save_picture
 
     try:
         picture = draw_faces(found.path, found.faces, limits=limits)
     except PhotoError as error:
         return replace(found, error=error)
-    save_png(picture, place)
+    save_picture(picture, place)
     return found

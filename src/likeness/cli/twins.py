@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--sheet",
-    metavar="OUT.png",
+    metavar="OUT",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw the face, its twins and their profiles.",
+    help="Draw the face, its twins and their profiles: a .png, .jpg or .webp.",
 )
 @common_options
 @click.pass_obj
@@ -55,8 +55,8 @@ def twins(
     "Rarer than" says how unusual so near a resemblance is here: the share of people in the gallery whose own nearest
     double is less similar.
     """
-    if sheet is not None and sheet.resolve() == Path(path).resolve():
-        raise InputError(f"the sheet {str(sheet)!r} would overwrite the photo", hint="name another file")
+    if sheet is not None:
+        _expect_sheet(sheet, path)
     with flags.people() as people:
         answer = people.twins(path, k=count, pick=pick, exclude=exclude, others=others)
         saved = _save(people, answer, save_pictures) if save_pictures is not None else {}
@@ -73,6 +73,14 @@ def twins(
         flags.output.text(_left_out(answer))
     for place in ([str(sheet)] if sheet else []) + ([str(save_pictures)] if save_pictures else []):
         flags.output.say(f"pictures: {place}")
+
+
+def _expect_sheet(sheet: Path, photo: str) -> None:
+    from likeness.service.portraits import expect_picture_name
+
+    expect_picture_name(sheet)
+    if sheet.resolve() == Path(photo).resolve():
+        raise InputError(f"the sheet {str(sheet)!r} would overwrite the photo", hint="name another file")
 
 
 def _show(output: Output, answer: TwinAnswer) -> None:
@@ -122,7 +130,7 @@ def _save(people: People, answer: TwinAnswer, folder: Path) -> dict[int, str]:
 
 
 def _sheet(people: People, answer: TwinAnswer, target: Path) -> None:
-    from likeness.service.portraits import Tile, contact_sheet, save_png
+    from likeness.service.portraits import Tile, contact_sheet, save_picture
     from likeness.vision.decode import decode_photo
 
     assert answer.face.crop is not None  # the recognizer cuts one for each face
@@ -130,7 +138,7 @@ def _sheet(people: People, answer: TwinAnswer, target: Path) -> None:
     for twin in answer.twins:
         picture = decode_photo(people.picture(twin.match.person_id, twin.match.face_id)).pixels
         tiles.append(Tile(picture, _lines(twin)))
-    save_png(contact_sheet(Tile(answer.face.crop, ("this face",)), tiles), target)
+    save_picture(contact_sheet(Tile(answer.face.crop, ("this face",)), tiles), target)
 
 
 def _lines(twin: Twin) -> tuple[str, ...]:

@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from likeness.errors import StorageError, StorageFull
+from likeness.errors import InputError, StorageError, StorageFull
 from likeness.types import Face, Pixels
 from likeness.vision.decode import DecodeLimits, decode_photo
 
 GOOD, POOR, POINT, PAPER, INK = (40, 200, 90), (240, 150, 20), (255, 230, 0), (250, 250, 250), (20, 20, 20)
 TILE_PX = 220
 MARGIN_PX = 14
+KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""Ending of a name → kind of picture written."""
 LINE_PX = 20
 
 
@@ -58,14 +60,29 @@ def contact_sheet(probe: Tile, twins: Sequence[Tile], *, columns: int = 5) -> Pi
     return np.asarray(sheet)
 
 
-def save_png(pixels: Pixels, target: Path) -> None:
-    """Write a PNG, whole or not at all, making its folder.
+def expect_picture_name(target: Path) -> None:
+    """Let a name pass whose ending says which kind of picture to write.
 
     Raises:
+        InputError: it does not.
+    """
+    if target.suffix.lower() not in KINDS:
+        raise InputError(
+            f"the name {str(target)!r} does not say which kind of picture to write",
+            hint=f"end it in {', '.join(KINDS)}",
+        )
+
+
+def save_picture(pixels: Pixels, target: Path) -> None:
+    """Write a picture of the kind that the name's ending says, whole or not at all, making its folder.
+
+    Raises:
+        InputError: the ending is not known.
         StorageError: it cannot be written.
     """
+    expect_picture_name(target)
     data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "PNG")
+    Image.fromarray(pixels).save(data, KINDS[target.suffix.lower()], quality=92)
     save_bytes(data.getvalue(), target)
 
 
