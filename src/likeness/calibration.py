@@ -89,6 +89,11 @@ class Calibration:
         """The smallest false-match rate that the impostor pairs support."""
         return PAIRS_BEHIND_A_RATE / self.impostor_pairs
 
+    @property
+    def floor(self) -> float:
+        """The false-match rate below which nothing can be told: one given as this is an upper bound, no measure."""
+        return PAIRS_BEHIND_NONE / self.impostor_pairs
+
     def likelihood_ratio(self, similarity: ArrayLike) -> Floats:
         """How many times likelier this similarity is between photos of one person than of two. Any shape."""
         return np.exp(np.interp(np.asarray(similarity, np.float64), self.similarities, self.log_odds))
@@ -120,7 +125,7 @@ class Calibration:
         rates = np.exp(
             np.interp(np.asarray(similarity, np.float64), self.tail_similarities, np.log(self.tail_rates), left=0.0)
         )
-        return np.maximum(rates, PAIRS_BEHIND_NONE / self.impostor_pairs)
+        return np.maximum(rates, self.floor)
 
     def fnmr(self, similarity: ArrayLike) -> Floats:
         """False-non-match rate: share of genuine pairs that are less similar than this."""

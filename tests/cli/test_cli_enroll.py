@@ -99,6 +99,11 @@ def test_consent_and_retention_reach_the_record(cli, samples, tmp_path):
     assert (person["consent"]["basis"], person["retain_until"]) == ("form 7", "2099-01-31")
 
 
+def test_two_ways_to_pick_a_face_contradict_each_other(cli, probe):
+    assert cli("enroll", probe, "--largest", "--pick", "central").code == 2
+    assert cli("enroll", probe, "--largest", "--pick", "largest", "--name", "Zoe").code == 0
+
+
 @pytest.mark.parametrize("name", ["", "  "])
 def test_an_empty_name_is_refused_and_no_file_name_taken_for_it(cli, probe, name):
     done = cli("enroll", probe, "--name", name)

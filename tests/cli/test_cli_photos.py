@@ -131,6 +131,20 @@ def test_a_finer_rate_moves_the_threshold(cli, probe):
     assert "the smallest rate it supports" in done.err
 
 
+def test_a_share_that_cannot_be_promised_is_a_warning_that_says_what_is(cli, probe):
+    done = cli("identify", probe, "--fpir", "1e-7")
+    assert (done.code, done.err.startswith("warning: 1e-05% of strangers"), "promises" in done.err) == (0, True, True)
+    assert cli("identify", probe, "--fpir", "0.3").err == ""
+
+
+def test_two_rates_for_one_threshold_contradict_each_other(cli, probe):
+    assert cli("identify", probe, "--fpir", "0.1", "--fmr", "0.1").code == 2
+
+
+def test_a_rate_at_the_calibrations_floor_is_said_to_be_a_bound(cli, probe):
+    assert "false-match rate at most 0.00" in cli("verify", probe, probe).out
+
+
 def test_options_stand_before_or_after_the_command(cli, probe):
     assert cli("--json", "identify", probe).lines == cli("identify", probe, "--json").lines
 

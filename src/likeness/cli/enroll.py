@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from likeness.cli.flags import Flags, common_options, pick_option, progress_option
 
@@ -28,7 +29,7 @@ REFUSALS_SHOWN = 20
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--name", help="Whose photos these are; without it folder or file names say so.")
 @pick_option("only")
-@click.option("--largest", "pick", flag_value="largest", help="Short for --pick largest.")
+@click.option("--largest", is_flag=True, help="Short for --pick largest.")
 @click.option("--gate/--no-gate", default=True, help="Refuse faces of poor quality (default), or take them all.")
 @click.option("--again", is_flag=True, help="Look again at photos that were refused or enrolled before.")
 @click.option("--consent", metavar="TEXT", help="Why this data may be kept; stored with each person.")
@@ -44,6 +45,7 @@ def enroll(
     paths: tuple[str, ...],
     name: str | None,
     pick: Any,
+    largest: bool,
     gate: bool,
     again: bool,
     consent: str | None,
@@ -62,7 +64,7 @@ def enroll(
     from likeness.service import EnrolOptions, find_photos
 
     options = EnrolOptions(
-        pick=pick,
+        pick=_picked(pick, largest=largest),
         gate=gate,
         again=again,
         consent=_consent(consent),
@@ -137,6 +139,15 @@ def stopping() -> Iterator[Any]:
         yield lambda: asked
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _picked(pick: Any, *, largest: bool) -> Any:
+    if not largest:
+        return pick
+    stated = click.get_current_context().get_parameter_source("pick") is ParameterSource.COMMANDLINE
+    if stated and pick != "largest":
+        raise click.UsageError(f"--largest and --pick {pick} contradict each other")
+    return "largest"
 
 
 def _consent(basis: str | None) -> Any:

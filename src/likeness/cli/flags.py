@@ -34,7 +34,10 @@ class Flags:
 
         Raises:
             SettingsError: one of them cannot be used.
+            click.UsageError: two of them contradict each other.
         """
+        if "fmr" in self.values and "fpir" in self.values:
+            raise click.UsageError("--fmr and --fpir set the same threshold: give one of them")
         from likeness.settings import Settings
 
         return Settings.load({name: self.values.get(name) for name in _SETTINGS}, config=self.values.get("config"))

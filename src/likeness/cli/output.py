@@ -188,6 +188,11 @@ def percent(rate: float) -> str:
     return f"{rate * 100:.2g}%" if 0 < rate < 0.001 else f"{rate:.1%}"
 
 
+def bounded(rate: float, fmr: float, floor: float) -> str:
+    """A rate for people, said to be a bound where the false-match rate behind it is the calibration's floor."""
+    return f"{'at most ' if fmr <= floor * (1 + 1e-9) else ''}{percent(rate)}"
+
+
 def chance(probability: float) -> str:
     """A probability for people; never a certainty that only rounding made."""
     if probability > 0.999:

@@ -9,7 +9,7 @@ import click
 
 from likeness.cli.cards import card_line, card_lines
 from likeness.cli.flags import Flags, common_options, pick_option
-from likeness.cli.output import chance, percent
+from likeness.cli.output import bounded, chance
 from likeness.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def twins(
             twin |= {"picture": saved[twin["rank"]]} if saved else {}
         flags.output.json({"path": path} | data | ({"sheet": str(sheet)} if sheet else {}))
         return
-    _show(flags.output, answer)
+    _show(flags.output, answer, people.recognizer.calibration.floor)
     if others:
         flags.output.text(_left_out(answer))
     for place in ([str(sheet)] if sheet else []) + ([str(save_pictures)] if save_pictures else []):
@@ -83,7 +83,7 @@ def _expect_sheet(sheet: Path, photo: str) -> None:
         raise InputError(f"the sheet {str(sheet)!r} would overwrite the photo", hint="name another file")
 
 
-def _show(output: Output, answer: TwinAnswer) -> None:
+def _show(output: Output, answer: TwinAnswer, floor: float) -> None:
     if not answer.twins:
         output.text(f"the gallery has nobody {'else ' if answer.left_out else ''}to compare with")
         return
@@ -96,7 +96,7 @@ def _show(output: Output, answer: TwinAnswer) -> None:
                 match.name,
                 f"{match.similarity:.3f}",
                 chance(match.probability),
-                percent(match.fpir),
+                bounded(match.fpir, match.fmr, floor),
                 "—" if twin.rarer_than is None else f"{twin.rarer_than:.0%} here",
             ]
         )

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from likeness.cli.flags import Flags, common_options, pair_options, pick_option
-from likeness.cli.output import chance, percent
+from likeness.cli.output import bounded, chance
 
 WORDS = {"match": "the same person", "unsure": "unsure", "unknown": "not the same person, as far as can be told"}
 
@@ -23,13 +23,14 @@ def verify(flags: Flags, first: str, second: str, pick: Any) -> None:
     """Say whether two photos show one person, and how sure that is. Nothing is stored."""
     from likeness.service import verify as compare
 
-    result = compare(flags.recognizer(), first, second, pick=pick)
+    recognizer = flags.recognizer()
+    result = compare(recognizer, first, second, pick=pick)
     if flags.output.as_json:
         flags.output.json({"paths": [first, second]} | result.as_dict())
         return
     flags.output.text(WORDS[result.decision])
+    rate = bounded(result.fmr, result.fmr, recognizer.calibration.floor)
     flags.output.text(
-        f"  probability {chance(result.probability)}, false-match rate {percent(result.fmr)}, "
-        f"similarity {result.similarity:.3f}"
+        f"  probability {chance(result.probability)}, false-match rate {rate}, similarity {result.similarity:.3f}"
     )
     flags.output.text(f"  because {result.reason}")
