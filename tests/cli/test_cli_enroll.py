@@ -70,6 +70,12 @@ def test_outcomes_are_told_and_some_refused_give_exit_code_3(cli, samples, tmp_p
     assert "photo_unsupported" in done.out
 
 
+def test_one_photo_is_not_called_photos_and_nobody_is_not_counted(cli, samples):
+    out = cli("enroll", samples / "landscape.jpg", "--name", "Zoe").out
+    assert "0 added, 0 enrolled before, 1 refused; 1 photo in" in out
+    assert out.splitlines()[0].count("landscape.jpg") == 1
+
+
 def test_json_has_a_line_for_each_photo_and_a_summary(cli, samples):
     done = cli("enroll", samples / "people", "--pick", "largest", "--json")
     assert done.code == 0

@@ -263,6 +263,32 @@ def test_the_doctor_finds_all_well_with_and_without_a_gallery(cli, gallery_path)
     assert cli("doctor").code == 0
 
 
+def test_a_command_alone_shows_its_help_and_no_error(cli):
+    for arguments in ((), ("people",)):
+        done = cli(*arguments)
+        assert (done.code, done.err.startswith("Usage: likeness"), "error:" in done.err) == (2, True, False)
+    assert cli("--json").lines[0]["error"]["code"] == "usage"
+
+
+def test_an_interrupt_before_the_command_is_there_ends_quietly():
+    early = (
+        "import sys\n"
+        "class Early:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'likeness.cli.lazy':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Early())\n"
+        "from likeness.cli import main\n"
+    )
+    done = subprocess.run([sys.executable, "-c", early], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_an_extra_that_is_missing_is_said_to_be_needed_for_little(cli, monkeypatch):
+    monkeypatch.setattr("likeness.service.health.OPTIONAL", {"ann": ("no-such-package",)})
+    assert "not installed; needed only to search large galleries fast" in cli("doctor").out
+
+
 def test_the_doctor_finds_a_cache_that_cannot_be_written(cli, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("LIKENESS_CACHE", str(tmp_path / "file"))

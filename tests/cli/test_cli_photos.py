@@ -191,6 +191,15 @@ def test_a_photo_without_a_face_cannot_be_verified(cli, probe, samples):
     done = cli("verify", probe, samples / "landscape.jpg", "--json")
     assert done.code == 3
     assert done.lines[0]["error"]["code"] == "no_face"
+    assert "landscape.jpg': no face was found" in done.lines[0]["error"]["message"]
+
+
+def test_a_photo_that_cannot_be_used_is_named_once_with_what_to_do(cli, tmp_path):
+    (tmp_path / "zero.jpg").touch()
+    for command in ("identify", "describe"):
+        assert cli(command, tmp_path / "zero.jpg").err.splitlines()[0].count("zero.jpg") == 1
+        (tmp_path / "text.jpg").write_text("no picture")
+        assert "hint: " in cli(command, tmp_path / "text.jpg").err
 
 
 def test_names_and_files_cannot_steer_the_terminal(cli, samples, tmp_path):

@@ -6,14 +6,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 
-import click
+try:  # Ctrl-C may come before there is a command that could end in order
+    from collections.abc import Sequence
 
-from likeness import __version__
-from likeness.cli.flags import Flags, common_options
-from likeness.cli.lazy import LazyGroup, NobodyReads
-from likeness.errors import LikenessError
+    import click
+
+    from likeness import __version__
+    from likeness.cli.flags import Flags, common_options
+    from likeness.cli.lazy import LazyGroup, NobodyReads
+    from likeness.errors import LikenessError
+except KeyboardInterrupt:
+    sys.exit(130)
 
 INTERRUPTED = 130
 NOBODY_READS = 141
@@ -49,6 +53,9 @@ def run(arguments: Sequence[str]) -> int:
     except LikenessError as error:
         return _report(flags, error.as_dict(), error.exit_code)
     except click.UsageError as error:
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())) and not flags.values.get("as_json"):
+            sys.stderr.write(f"{error.format_message()}\n")
+            return error.exit_code
         path = error.ctx.command_path if error.ctx is not None else "likeness"
         facts = {"code": "usage", "message": error.format_message(), "hint": f"see `{path} --help`"}
         return _report(flags, facts, error.exit_code)

@@ -65,7 +65,7 @@ def describe(
 
 def _show(output: Output, found: Described) -> None:
     if found.error is not None:
-        output.warn(f"error: {found.path}: {found.error.message}")
+        output.failed(found.path, found.error.as_dict())
         return
     count = len(found.faces)
     output.text(f"{found.path}: {'no face' if not count else 'a face' if count == 1 else f'{count} faces'}")

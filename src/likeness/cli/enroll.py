@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from likeness.cli.flags import Flags, common_options, pick_option, progress_option
+from likeness.cli.output import about, counted
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
@@ -172,7 +173,7 @@ def _show(output: Output, outcome: Outcome, *, verbose: bool, shown: int) -> Non
         output.warn(f"warning: {warning}")
     if outcome.error is not None:
         if verbose or shown <= REFUSALS_SHOWN:
-            output.text(f"refused    {outcome.path}: {outcome.error['message']}")
+            output.text(f"refused    {about(outcome.path, outcome.error['message'])}")
         elif shown == REFUSALS_SHOWN + 1:
             output.text("refused    … further ones are counted below; --verbose lists them all")
     elif verbose:
@@ -196,12 +197,15 @@ def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool) -> No
         output.json({"summary": summary})
         return
     rate = tally.photos / max(seconds, 1e-9)
+    whose = f" (of {counted(len(tally.people), 'person', 'people')})" if tally.people else ""
     output.text(
-        f"{statuses['added']} added, {statuses['duplicate']} enrolled before, {tally.refused} refused; "
-        f"{len(tally.people)} people; {tally.photos} photos in {seconds:.1f} s ({rate:.1f} a second)"
+        f"{statuses['added']} added, {statuses['duplicate']} enrolled before{whose}, {tally.refused} refused; "
+        f"{counted(tally.photos, 'photo', 'photos')} in {seconds:.1f} s ({rate:.1f} a second)"
     )
     if tally.chosen:
-        output.text(f"of several faces one was chosen on {tally.chosen} photos; --verbose names them")
+        output.text(
+            f"of several faces one was chosen on {counted(tally.chosen, 'photo', 'photos')}; --verbose names them"
+        )
     if tally.codes:
         output.text("refused: " + ", ".join(f"{count} {code}" for code, count in tally.codes.most_common()))
     if stopped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None)
     Takes the official 6,000 pairs in ten folds, and open-set identification with one photo of each person enrolled.
     The folder is --data, or else the one that LIKENESS_DATA names. A run that was stopped goes on where it was.
     """
-    from likeness.evaluate.lfw import Lfw
+    from likeness.evaluate.lfw import DATA_VARIABLE, DEFAULT_DATA, Lfw
     from likeness.evaluate.plots import plot_lfw
     from likeness.evaluate.run import evaluate_lfw, summarise
     from likeness.service.portraits import expect_writable, save_bytes
@@ -46,6 +47,8 @@ def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None)
             expect_writable(target)
     if plot is not None and find_spec("matplotlib") is None:
         raise ExtraMissing("plots need matplotlib", hint="pip install 'likeness[evaluate]'")
+    if data is None and DATA_VARIABLE not in os.environ and not (DEFAULT_DATA / "lfw").is_dir():
+        raise click.UsageError("no data set is named: name the folder that holds lfw/ with --data")
     photos = Lfw.find(data)
     recognizer = flags.recognizer(many=True)
     cache = Path(flags.settings.cache).expanduser() / "evaluation"

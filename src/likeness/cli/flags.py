@@ -133,7 +133,13 @@ def _common() -> list[Callable[[F], F]]:
         _option("--detector", metavar="NAME|FOLDER", help="Model bundle that finds faces."),
         _option("--config", type=click.Path(dir_okay=False), help="Settings file."),
         _option("--threads", type=int, metavar="N", help="Cores used at once; 0 takes all."),
-        _option("--json", "as_json", is_flag=True, flag_value=True, help="Print JSON, one line for each result."),
+        _option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            flag_value=True,
+            help="Print JSON: one line for each result, none where there is none.",
+        ),
         _option("--quiet", is_flag=True, flag_value=True, help="No remarks and no progress on stderr."),
         _option("--debug", is_flag=True, flag_value=True, help="Show the traceback of an unexpected error."),
     ]

@@ -62,7 +62,7 @@ def _warn_of_rate(flags: Flags, people: People) -> None:
 
 def _show(output: Output, found: Identified, floor: float) -> None:
     if found.photo.error is not None:
-        output.warn(f"error: {found.photo.path}: {found.photo.error.message}")
+        output.failed(found.photo.path, found.photo.error.as_dict())
         return
     count = len(found.answers)
     output.text(f"{found.photo.path}: {'no face' if not count else 'a face' if count == 1 else f'{count} faces'}")

@@ -59,6 +59,12 @@ class Output:
         sys.stderr.write(printable(warning) + "\n")
         sys.stderr.flush()
 
+    def failed(self, path: str, error: dict[str, str]) -> None:
+        """What is wrong with one of several photos, naming it once, and what to do."""
+        self.warn(f"error: {about(path, error['message'])}")
+        if error.get("hint"):
+            self.warn(f"hint: {error['hint']}")
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
         """A table: ruled on a terminal, aligned columns elsewhere."""
         cells = [["" if value is None else printable(str(value)) for value in row] for row in rows]
@@ -181,6 +187,16 @@ def _escaped(letter: str) -> str:
     if letter.isspace() and letter not in "\r\n":
         return " "
     return letter.encode("unicode_escape").decode("ascii")
+
+
+def counted(count: int, one: str, more: str) -> str:
+    """`1 photo`, `2 photos`."""
+    return f"{count} {one if count == 1 else more}"
+
+
+def about(path: str, message: str) -> str:
+    """A message with the path that it is about, unless it names that itself."""
+    return message if repr(path) in message else f"{path}: {message}"
 
 
 def percent(rate: float) -> str:

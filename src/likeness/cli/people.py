@@ -11,7 +11,7 @@ import click
 
 from likeness.cli.cards import card_facts
 from likeness.cli.flags import Flags, common_options
-from likeness.cli.output import printable
+from likeness.cli.output import counted, printable
 
 
 @click.group()
@@ -34,7 +34,7 @@ def list_people(flags: Flags, query: str) -> None:
             return
         rows = [(person.name, person.faces, person.id, person.retain_until) for person in found]
     flags.output.table(("name", "faces", "id", "keep until"), rows)
-    flags.output.say(f"{len(rows)} people")
+    flags.output.say(counted(len(rows), "person", "people"))
 
 
 @people.command()

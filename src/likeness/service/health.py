@@ -27,9 +27,9 @@ OPTIONAL = {
     "evaluate": ("scikit-learn", "matplotlib"),
 }
 _PURPOSES = {
-    "weights": "makes the default models",
-    "ann": "searches large galleries fast",
-    "evaluate": "measures models",
+    "weights": "to make the models that do not come with the package",
+    "ann": "to search large galleries fast",
+    "evaluate": "to measure models",
 }
 
 
@@ -57,8 +57,10 @@ def _packages() -> Finding:
 
 def _extra(name: str, packages: tuple[str, ...]) -> Finding:
     missing = [package for package in packages if _version(package) is None]
-    words = f"not installed ({', '.join(missing)}); pip install 'likeness[{name}]'" if missing else "installed"
-    return Finding(f"extra {name}", True, f"{words}; it {_PURPOSES[name]}")
+    if not missing:
+        return Finding(f"extra {name}", True, f"installed {_PURPOSES[name]}")
+    words = f"not installed; needed only {_PURPOSES[name]} (pip install 'likeness[{name}]')"
+    return Finding(f"extra {name}", True, words)
 
 
 def _version(package: str) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from likeness.errors import InputError, LikenessError
+from likeness.errors import FaceError, InputError, LikenessError
 from likeness.recognizer import Recognizer, Source
 from likeness.service.choosing import Pick, choose
 from likeness.service.photos import FoundPhoto
@@ -82,9 +83,14 @@ def chosen_face(recognizer: Recognizer, source: Source, pick: Pick) -> Face:
     """
     photo = recognizer.photo(source)
     faces = recognizer.faces(photo)
-    if not faces:
-        raise recognizer.no_face(photo)
-    return faces[choose(faces, pick, photo.size_px)[0]]
+    try:
+        if not faces:
+            raise recognizer.no_face(photo)
+        return faces[choose(faces, pick, photo.size_px)[0]]
+    except FaceError as error:
+        if not isinstance(source, str | os.PathLike):
+            raise
+        raise type(error)(f"{os.fspath(source)!r}: {error.message}", hint=error.hint) from None
 
 
 def digest(data: bytes) -> str:
