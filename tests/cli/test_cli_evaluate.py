@@ -23,6 +23,13 @@ def test_a_plot_without_the_package_for_it_is_told_before_the_work(cli, tmp_path
     assert (done.code, "matplotlib" in done.err) == (6, True)
 
 
+def test_a_data_set_that_nobody_named_is_asked_for(cli, tmp_path, monkeypatch):
+    monkeypatch.delenv("LIKENESS_DATA", raising=False)
+    monkeypatch.setattr("likeness.evaluate.lfw.DEFAULT_DATA", tmp_path / "none")
+    done = cli("evaluate", "lfw")
+    assert (done.code, "with --data" in done.err, "none" in done.err) == (2, True, False)
+
+
 def test_saving_below_a_file_is_a_storage_error(cli, probe, tmp_path):
     (tmp_path / "file").write_text("no folder")
     assert cli("describe", probe, "--draw", tmp_path / "file" / "out.png").code == 7

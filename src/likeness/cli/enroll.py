@@ -197,10 +197,10 @@ def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool) -> No
         output.json({"summary": summary})
         return
     rate = tally.photos / max(seconds, 1e-9)
-    whose = f" (of {counted(len(tally.people), 'person', 'people')})" if tally.people else ""
+    whose = f"{counted(len(tally.people), 'person', 'people')}; " if tally.people else ""
     output.text(
-        f"{statuses['added']} added, {statuses['duplicate']} enrolled before{whose}, {tally.refused} refused; "
-        f"{counted(tally.photos, 'photo', 'photos')} in {seconds:.1f} s ({rate:.1f} a second)"
+        f"{statuses['added']} added, {statuses['duplicate']} enrolled before, {tally.refused} refused; "
+        f"{whose}{counted(tally.photos, 'photo', 'photos')} in {seconds:.1f} s ({rate:.1f} a second)"
     )
     if tally.chosen:
         output.text(

@@ -58,7 +58,7 @@ def _packages() -> Finding:
 def _extra(name: str, packages: tuple[str, ...]) -> Finding:
     missing = [package for package in packages if _version(package) is None]
     if not missing:
-        return Finding(f"extra {name}", True, f"installed {_PURPOSES[name]}")
+        return Finding(f"extra {name}", True, f"installed; used {_PURPOSES[name]}")
     words = f"not installed; needed only {_PURPOSES[name]} (pip install 'likeness[{name}]')"
     return Finding(f"extra {name}", True, words)
 
