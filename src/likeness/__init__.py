@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False
+"""As `typing`'s, whose import would take longer than all else here."""
 
 __version__ = "0.1.0"
 
@@ -18,6 +20,8 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from likeness.gallery import open_gallery
     from likeness.recognizer import Recognizer
     from likeness.types import Answer, Face
