@@ -183,15 +183,12 @@ class Recognizer:
         least, hint = self.settings.min_face_px, "a face should not be far in profile"
         if least is not None:
             return NoFace("no face was found", hint=f"{hint}, and at least {least:.0f} pixels wide (min_face_px)")
-        # What the detector says of itself, in pixels of the array that it searched.
-        own = self._detector_bundle.manifest.parameters
-        least = max(own.get("min_face_px", 0.0), own.get("min_face_share", 0.0) * min(photo.pixels.shape[:2]))
-        if least:
-            hint += (
-                f", and on this photo at least {least * photo.scale:.0f} pixels wide; "
-                "the setting min_face_px looks for smaller ones"
-            )
-        return NoFace("no face was found", hint=hint)
+        least = self.detector.smallest_face_px(photo.pixels) * photo.scale
+        return NoFace(
+            "no face was found",
+            hint=f"{hint}, and on this photo at least {least:.0f} pixels wide; "
+            "the setting min_face_px looks for smaller ones",
+        )
 
     def identify(self, source: Source, gallery: Gallery) -> list[Answer]:
         """Who each face of a photo is, largest face first; empty for a photo without faces.

@@ -38,7 +38,11 @@ class Detector(Protocol):
     """Finds faces with five landmarks. Thread-safe."""
 
     def detect(self, pixels: Pixels, *, min_face_px: float | None = None) -> Detections:
-        """Faces in `(h, w, 3)` RGB pixels whose box is at least `min_face_px` wide (None: the model's own default)."""
+        """Faces in `(h, w, 3)` RGB pixels whose box is at least `min_face_px` wide (None: `smallest_face_px`)."""
+        ...
+
+    def smallest_face_px(self, pixels: Pixels) -> float:
+        """How wide a face in `(h, w, 3)` pixels must be to be looked for, where nobody says otherwise."""
         ...
 
 

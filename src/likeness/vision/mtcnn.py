@@ -62,10 +62,13 @@ class MtcnnDetector:
         settings = self.parameters
         picture = Picture(Image.fromarray(pixels))
         # Never smaller than the window: enlarging a picture shows nothing new, and takes memory without bound.
-        wanted = min_face_px or max(settings.min_face_px, settings.min_face_share * min(picture.image.size))
-        least = max(wanted, WINDOW_PX)
+        least = max(min_face_px or self.smallest_face_px(pixels), WINDOW_PX)
         proposals = self._propose(picture.image, least)[: settings.max_candidates]
         return self._finish(picture, self._refine(picture, proposals))
+
+    def smallest_face_px(self, pixels: Pixels) -> float:
+        """See `likeness.vision.detect.Detector`."""
+        return max(self.parameters.min_face_px, self.parameters.min_face_share * float(min(pixels.shape[:2])))
 
     def _propose(self, image: Image.Image, least: float) -> Vector:
         """P-Net over the pyramid: square boxes `(n, 4)`, best first."""
