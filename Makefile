@@ -11,9 +11,15 @@ STAMP := $(VENV)/.ready
 setup: $(STAMP)
 
 # face_recognition, the benchmark's peer, names a package without wheels; dlib-bin is that package built.
-$(STAMP): pyproject.toml
+# torch comes with a torchvision of the same day, without its wish for CUDA (see scripts/dev/torchvision_nms.py).
+$(STAMP): pyproject.toml scripts/dev/torchvision_nms.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --no-deps "torchvision==0.28.0"
+	site=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") && \
+	  cp scripts/dev/torchvision_nms.py "$$site/_torchvision_nms.py" && \
+	  echo "import _torchvision_nms" > "$$site/_torchvision_nms.pth"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	$(BIN)/python -m pip install --quiet --no-deps "face_recognition==1.3.0"
 	touch $@

@@ -1,0 +1,159 @@
+"""The rows of a data set, one for each photo or crop, and the CSV file that holds them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from likeness.errors import DatasetError
+
+Split = Literal["train", "validation", "test", ""]
+SPLITS: tuple[Split, ...] = get_args(Split)[:-1]
+
+_LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+_BOX = ("x1", "y1", "x2", "y2")
+_POINTS = tuple(f"{name}_{axis}" for name in _LANDMARKS for axis in "xy")
+_FIXED = ("path", "identity", "split", "source", "licence", "photo", "sha256", *_BOX, *_POINTS, "score")
+_LABEL = "label:"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """Where a face is in its photo, as the detector said.
+
+    Attributes:
+        box_xyxy_px: left, top, right, bottom in pixels of the upright photo.
+        landmarks_px: five points: the eyes (left in the picture first), the nose, the corners of the mouth; or none.
+        score: the detector's, 0 to 1.
+    """
+
+    box_xyxy_px: tuple[float, float, float, float]
+    landmarks_px: tuple[tuple[float, float], ...] = ()
+    score: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One photo or crop.
+
+    Attributes:
+        path: relative to the data set's folder, with forward slashes.
+        identity: who it shows; empty where that is not known.
+        labels: what else is known, as `age_years` (number), `gender` (`female`, `male`), `group`.
+        source: name of the source it came from. licence: the terms of the photo.
+        split: `train`, `validation`, `test`, or empty where it is in none.
+        photo: of a crop, the path of the photo that it was cut from.
+        sha256: hex digest of the file; empty where it was not taken.
+        face: of a crop, where in the photo it was.
+    """
+
+    path: str
+    identity: str = ""
+    labels: Mapping[str, str | float] = field(default_factory=dict)
+    source: str = ""
+    licence: str = ""
+    split: Split = ""
+    photo: str = ""
+    sha256: str = ""
+    face: FoundFace | None = None
+
+    def label(self, name: str) -> str | float | None:
+        """A label's value, None where the row has none of that name."""
+        return self.labels.get(name)
+
+
+def write_rows(rows: Iterable[Row]) -> str:
+    """The rows as CSV: the fixed columns, then one `label:NAME` for each label that any row has."""
+    listed = list(rows)
+    names = sorted({name for row in listed for name in row.labels})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_FIXED, *(_LABEL + name for name in names)])
+    for row in listed:
+        writer.writerow([*_fixed_cells(row), *(_plain(row.labels.get(name)) for name in names)])
+    return text.getvalue()
+
+
+def read_rows(text: str, *, where: str) -> tuple[Row, ...]:
+    """The rows of a CSV that `write_rows` wrote; columns that are missing count as empty, others are refused.
+
+    Raises:
+        DatasetError: it is not such a CSV; the message says which line of `where` is wrong, and how.
+    """
+    reader = csv.DictReader(io.StringIO(text))
+    columns = reader.fieldnames or []
+    unknown = [name for name in columns if name not in _FIXED and not name.startswith(_LABEL)]
+    if "path" not in columns or unknown:
+        wrong = f"has unknown columns: {', '.join(unknown[:5])}" if unknown else "has no column 'path'"
+        raise DatasetError(f"{where} {wrong}", hint=f"expected: {', '.join(_FIXED)} and {_LABEL}NAME")
+    rows = []
+    for cells in reader:
+        try:
+            rows.append(_row(cells))
+        except (ValueError, TypeError) as error:
+            raise DatasetError(f"{where}, line {reader.line_num}: {error}") from None
+    return tuple(rows)
+
+
+def identities(rows: Sequence[Row]) -> list[str]:
+    """Names of all identities of the rows, in order, without the empty one."""
+    return sorted({row.identity for row in rows} - {""})
+
+
+def _fixed_cells(row: Row) -> list[str]:
+    cells = [row.path, row.identity, row.split, row.source, row.licence, row.photo, row.sha256]
+    if row.face is None:
+        return cells + [""] * (len(_BOX) + len(_POINTS) + 1)
+    box = [f"{value:.2f}" for value in row.face.box_xyxy_px]
+    points = [f"{value:.2f}" for point in row.face.landmarks_px for value in point] or [""] * len(_POINTS)
+    return [*cells, *box, *points, f"{row.face.score:.4f}"]
+
+
+def _row(cells: dict[str, Any]) -> Row:
+    if None in cells or None in cells.values():
+        raise ValueError("expected as many cells as there are columns")
+    if not cells["path"]:
+        raise ValueError("the path is empty")
+    split = cells.get("split", "")
+    if split not in ("", *SPLITS):
+        raise ValueError(f"expected the split train, validation, test or none, got {split!r}")
+    return Row(
+        path=cells["path"],
+        identity=cells.get("identity", ""),
+        split=split,
+        source=cells.get("source", ""),
+        licence=cells.get("licence", ""),
+        photo=cells.get("photo", ""),
+        sha256=cells.get("sha256", ""),
+        face=_face(cells),
+        labels={
+            name.removeprefix(_LABEL): _value(value)
+            for name, value in cells.items()
+            if name.startswith(_LABEL) and value
+        },
+    )
+
+
+def _face(cells: dict[str, str]) -> FoundFace | None:
+    if not cells.get("x1"):
+        return None
+    x1, y1, x2, y2 = (float(cells[name]) for name in _BOX)
+    numbers = [float(cells[name]) for name in _POINTS] if cells.get(_POINTS[0]) else []
+    points = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+    return FoundFace((x1, y1, x2, y2), points, float(cells.get("score") or 1.0))
+
+
+def _plain(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _value(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,1 @@
+"""Training, and the way out to a bundle: the only place that imports torch."""
