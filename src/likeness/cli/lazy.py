@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "people": ("people", "List, show, describe, rename, merge, forget and export people."),
     "gallery": ("gallery", "Look after the gallery: facts, health, copies, new embeddings."),
     "models": ("models", "List, show and verify models and their licences."),
+    "data": ("data", "Get, look at, keep and share data sets."),
     "evaluate": ("evaluate", "Measure models on data sets."),
     "settings": ("settings", "Show every setting, its value, and where that comes from."),
     "audit": ("audit", "Show the gallery's audit trail."),

@@ -1,0 +1,13 @@
+"""`likeness data`: sources of photos and data sets on disk."""
+
+from __future__ import annotations
+
+import click
+
+from likeness.cli.flags import common_options
+
+
+@click.group()
+@common_options
+def data() -> None:
+    """Get, look at, keep and share data sets."""
