@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from likeness.cli import data_work
 from likeness.cli.flags import common_options
 
 
@@ -11,3 +12,7 @@ from likeness.cli.flags import common_options
 @common_options
 def data() -> None:
     """Get, look at, keep and share data sets."""
+
+
+data.add_command(data_work.crop)
+data.add_command(data_work.split)
