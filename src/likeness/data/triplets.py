@@ -1,0 +1,303 @@
+"""Triplets: an anchor, another photo of the same person, and a photo of somebody else; fixed, seeded, kept in files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from likeness.data.manifest import Row
+from likeness.data.splits import person_key
+from likeness.errors import DatasetError, InputError, PhotoMissing, StorageError
+
+FOLDER = "triplets"
+EVERYTHING = "all"
+"""The split in the name of a file whose triplets were drawn from all rows."""
+_COLUMNS = ["anchor", "positive", "negative"]
+_NAME = re.compile(r"([a-z]+)-(\d+)-(-?\d+)")
+_CYCLE = 10_000
+_TRIES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Triplet:
+    """Paths of three rows: anchor and positive show one person in two photos, the negative shows another person."""
+
+    anchor: str
+    positive: str
+    negative: str
+
+
+@dataclass(frozen=True, slots=True)
+class TripletFile:
+    """A file of triplets: where it is, the split it was drawn from, how many it holds, and the seed."""
+
+    path: Path
+    split: str
+    count: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in commands."""
+        return self.path.stem
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the rows some triplets use, and how evenly.
+
+    Attributes:
+        triplets: how many there are. distinct: how many of them differ.
+        per_anchor: person who can be an anchor (has two photos) → triplets in which one of theirs is.
+        per_negative: person → triplets in which one of theirs is the negative.
+        per_photo: path → triplets that it is in.
+    """
+
+    triplets: int
+    distinct: int
+    per_anchor: dict[str, int]
+    per_negative: dict[str, int]
+    per_photo: dict[str, int]
+
+    @property
+    def people(self) -> int:
+        """People whose photos could be used."""
+        return len(self.per_negative)
+
+    @property
+    def people_used(self) -> int:
+        """People who are in a triplet at all."""
+        return sum(count > 0 or self.per_anchor.get(person, 0) > 0 for person, count in self.per_negative.items())
+
+    @property
+    def photos_used(self) -> int:
+        """Photos that are in a triplet at all."""
+        return sum(count > 0 for count in self.per_photo.values())
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        anchors, photos = list(self.per_anchor.values()), list(self.per_photo.values())
+        return {
+            "triplets": self.triplets,
+            "distinct": self.distinct,
+            "people": self.people,
+            "people_used": self.people_used,
+            "people_with_two_photos": len(anchors),
+            "anchor_people": sum(count > 0 for count in anchors),
+            "negative_people": sum(count > 0 for count in self.per_negative.values()),
+            "photos": len(photos),
+            "photos_used": self.photos_used,
+            "triplets_per_anchor_person": _spread(anchors),
+            "triplets_per_photo": _spread(photos),
+        }
+
+
+def make_triplets(rows: Iterable[Row], count: int, seed: int = 0) -> list[Triplet]:
+    """`count` triplets of the rows, the same for the same rows in any order, count and seed.
+
+    Anchors' people come in rounds: each person of at least two photos once, in an order drawn for the round; so do
+    negatives' people. No triplet comes twice as long as there is another, which takes people whose triplets are used
+    up out of the rounds. Names written differently (`person_key`) are one person.
+
+    Raises:
+        InputError: there are fewer than two people, or nobody has two photos.
+    """
+    photos = by_person(rows)
+    several = [person for person in photos if len(photos[person]) > 1]
+    if count < 1 or not several or len(photos) < 2:
+        raise InputError(
+            f"expected at least 1 triplet, two people and one of them with two photos, got {count} of {len(photos)} "
+            f"people, {len(several)} with two photos"
+        )
+    draw = random.Random(seed)  # noqa: S311 - to come out the same again, not to be secret
+    made: list[Triplet] = []
+    while len(made) < count:  # a second time only where all triplets that there are do not suffice
+        made += _distinct(photos, several, count - len(made), draw)
+    return made
+
+
+def by_person(rows: Iterable[Row]) -> dict[str, list[str]]:
+    """Paths of the named rows by person, both in order."""
+    photos: dict[str, set[str]] = {}
+    for row in rows:
+        if row.identity:
+            photos.setdefault(person_key(row.identity), set()).add(row.path)
+    return {person: sorted(photos[person]) for person in sorted(photos)}
+
+
+def _distinct(photos: dict[str, list[str]], several: list[str], count: int, draw: random.Random) -> list[Triplet]:
+    """Different triplets, `count` or all there are."""
+    total = sum(map(len, photos.values()))
+    left = {person: len(photos[person]) * (len(photos[person]) - 1) for person in several}
+    left = {person: pairs * (total - len(photos[person])) for person, pairs in left.items()}
+    pairs = {person: _Cycle(len(photos[person]) * (len(photos[person]) - 1), draw) for person in several}
+    others = _Cycle(len(photos), draw)
+    names = list(photos)
+    made: dict[Triplet, None] = {}
+    while len(made) < count and left:
+        for person in draw.sample(sorted(left), len(left)):
+            if len(made) == count:
+                break
+            made[_new_triplet(photos, person, names, pairs[person], others, draw, made)] = None
+            left[person] -= 1
+            if not left[person]:
+                del left[person]
+    return list(made)
+
+
+def _new_triplet(
+    photos: dict[str, list[str]],
+    person: str,
+    names: list[str],
+    pairs: _Cycle,
+    others: _Cycle,
+    draw: random.Random,
+    made: dict[Triplet, None],
+) -> Triplet:
+    """A triplet of this person that was not made before; there must be one."""
+    own = photos[person]
+    for _ in range(_TRIES):
+        anchor, positive = _pair(own, pairs.next())
+        other = names[others.next()]
+        if other == person:
+            other = names[others.next()]
+        if other != person:
+            triplet = Triplet(anchor, positive, draw.choice(photos[other]))
+            if triplet not in made:
+                return triplet
+    # Nearly all of this person's are made: look for one in order.
+    strangers = [path for name in names if name != person for path in photos[name]]
+    start = draw.randrange(len(own) * (len(own) - 1) * len(strangers))
+    for step in range(len(own) * (len(own) - 1) * len(strangers)):
+        pair, stranger = divmod((start + step) % (len(own) * (len(own) - 1) * len(strangers)), len(strangers))
+        triplet = Triplet(*_pair(own, pair), strangers[stranger])
+        if triplet not in made:
+            return triplet
+    raise AssertionError("a person without triplets left was drawn")
+
+
+def _pair(paths: list[str], number: int) -> tuple[str, str]:
+    """The ordered pair of different paths with this number, from 0 to n (n − 1) − 1."""
+    first, second = divmod(number, len(paths) - 1)
+    return paths[first], paths[second + (second >= first)]
+
+
+class _Cycle:
+    """Numbers below `size`, each once (of many, ten thousand) before one comes again, in drawn order."""
+
+    def __init__(self, size: int, draw: random.Random) -> None:
+        self._size, self._draw = size, draw
+        self._waiting: list[int] = []
+
+    def next(self) -> int:
+        """The next number."""
+        if not self._waiting:
+            self._waiting = self._draw.sample(range(self._size), min(self._size, _CYCLE))
+        return self._waiting.pop()
+
+
+def triplets_path(dataset: Path, split: str, count: int, seed: int) -> Path:
+    """Where triplets of a data set's folder are kept: `triplets/SPLIT-COUNT-SEED.csv`."""
+    return dataset / FOLDER / f"{split or EVERYTHING}-{count}-{seed}.csv"
+
+
+def list_triplets(dataset: Path) -> list[TripletFile]:
+    """The files of triplets in a data set's folder, in order of their names."""
+    found = []
+    for path in sorted((dataset / FOLDER).glob("*.csv")):
+        if match := _NAME.fullmatch(path.stem):
+            found.append(TripletFile(path, match[1], int(match[2]), int(match[3])))
+    return found
+
+
+def read_triplets(path: Path) -> list[Triplet]:
+    """Read a file of triplets; whether its paths are rows of a data set is asked by `check_triplets`.
+
+    Raises:
+        PhotoMissing: there is none. DatasetError: it is malformed.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise PhotoMissing(
+            f"there are no triplets {str(path)!r}", hint="`likeness triplets make` makes them, `list` shows them"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"the triplets {str(path)!r} cannot be read: {error}") from error
+    lines = list(csv.reader(io.StringIO(text)))
+    if not lines or lines[0] != _COLUMNS:
+        raise DatasetError(f"{str(path)!r} holds no triplets: its first line is not {','.join(_COLUMNS)}")
+    for number, cells in enumerate(lines[1:], start=2):
+        if len(cells) != len(_COLUMNS) or not all(cells):
+            raise DatasetError(f"{str(path)!r}, line {number}: expected three paths, got {len(cells)} cells")
+    return [Triplet(*cells) for cells in lines[1:]]
+
+
+def write_triplets(path: Path, triplets: Sequence[Triplet]) -> None:
+    """Write a file of triplets in one step.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows((each.anchor, each.positive, each.negative) for each in triplets)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(text.getvalue(), "utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise StorageError(f"the triplets cannot be written to {str(path)!r}: {error.strerror}") from error
+
+
+def check_triplets(triplets: Iterable[Triplet], rows: Iterable[Row], *, where: str) -> None:
+    """Let triplets pass whose paths are rows, two of one person and one of another.
+
+    Raises:
+        DatasetError: one is not so; the message says which and why.
+    """
+    people = {row.path: person_key(row.identity) for row in rows if row.identity}
+    for number, each in enumerate(triplets, start=1):
+        missing = [path for path in (each.anchor, each.positive, each.negative) if path not in people]
+        if missing:
+            wrong = f"{missing[0]!r} is no row with a name"
+        elif each.anchor == each.positive:
+            wrong = "anchor and positive are one photo"
+        elif people[each.anchor] != people[each.positive]:
+            wrong = "anchor and positive show two people"
+        elif people[each.anchor] == people[each.negative]:
+            wrong = "the negative shows the anchor's person"
+        else:
+            continue
+        raise DatasetError(f"{where}, triplet {number}: {wrong}", hint="the data set was changed: make them anew")
+
+
+def cover(triplets: Sequence[Triplet], rows: Iterable[Row]) -> Coverage:
+    """How much of the rows the triplets use."""
+    photos = by_person(rows)
+    person_of = {path: person for person, paths in photos.items() for path in paths}
+    anchors = Counter(person_of[each.anchor] for each in triplets)
+    negatives = Counter(person_of[each.negative] for each in triplets)
+    uses = Counter(path for each in triplets for path in (each.anchor, each.positive, each.negative))
+    return Coverage(
+        len(triplets),
+        len(set(triplets)),
+        {person: anchors[person] for person, paths in photos.items() if len(paths) > 1},
+        {person: negatives[person] for person in photos},
+        {path: uses[path] for path in person_of},
+    )
+
+
+def _spread(counts: Sequence[int]) -> dict[str, float]:
+    ordered = sorted(counts) or [0]
+    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    return {"min": ordered[0], "median": middle, "mean": sum(ordered) / len(ordered), "max": ordered[-1]}
