@@ -17,25 +17,32 @@ LikenessError
 │   │   └── FaceRejected         below the quality gate
 │   ├── NameMissing          nothing says whom a photo shows
 │   ├── ProfileInvalid       not a profile card: no object of plain values
-│   └── DatasetError         a folder that is not the data set it is meant to be
+│   ├── DatasetError         a folder that is not the data set it is meant to be
+│   └── RecipeInvalid        a training recipe with a value that cannot be used
 ├── NotFound
 │   ├── PersonNotFound
 │   ├── GalleryMissing
-│   └── ModelNotFound
+│   ├── ModelNotFound
+│   └── RemoteNotFound           a server elsewhere has no such file, repository or version
 ├── Conflict
 │   ├── PersonExists
 │   ├── FaceOfAnother            the very same face, enrolled under another person
-│   └── SpaceMismatch            vectors of another embedding space
+│   ├── SpaceMismatch            vectors of another embedding space
+│   └── RunDiffers               a training's folder holds one of another recipe or other data
 ├── CalibrationError
 │   └── RateUnsupported          a false-match rate finer than the calibration can promise
 ├── ModelError
 │   ├── BundleCorrupt            a file whose bytes are not the ones in its manifest
 │   ├── WeightsMissing           the package that carries the weights is not installed
 │   └── ExtraMissing             an optional dependency is not installed
-└── StorageError
-    ├── GalleryCorrupt
-    ├── GalleryBusy
-    └── StorageFull
+├── StorageError
+│   ├── GalleryCorrupt
+│   ├── GalleryBusy
+│   └── StorageFull
+└── RemoteError              a server elsewhere did not give what was asked
+    ├── Unreachable              no network, or nobody answers
+    ├── AccessRefused            it wants to know who asks, or refuses them
+    └── DownloadCorrupt          what came is not what was promised
 ```
 
 Each class knows its `code` (stable, snake case), the command's `exit_code`, and the `http_status` of the API.
@@ -176,6 +183,12 @@ class DatasetError(InputError):
     code, exit_code = "dataset_invalid", 3
 
 
+class RecipeInvalid(InputError):
+    """A training recipe, or a change to it, cannot be used."""
+
+    code = "recipe_invalid"
+
+
 class NotFound(LikenessError):
     """What was named does not exist."""
 
@@ -200,6 +213,12 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class RemoteNotFound(NotFound):
+    """A server elsewhere has no such file, repository or version."""
+
+    code = "remote_not_found"
+
+
 class Conflict(LikenessError):
     """What was asked contradicts what is stored."""
 
@@ -222,6 +241,12 @@ class SpaceMismatch(Conflict):
     """The vectors belong to another embedding space than the gallery's."""
 
     code = "embedding_space_mismatch"
+
+
+class RunDiffers(Conflict):
+    """A training's folder holds a training of another recipe or on other data."""
+
+    code = "run_differs"
 
 
 class CalibrationError(LikenessError):
@@ -282,3 +307,27 @@ class StorageFull(StorageError):
     """No space is left on the device."""
 
     code, http_status = "storage_full", 507
+
+
+class RemoteError(LikenessError):
+    """A server elsewhere (a hub, a publisher's site) did not give what was asked."""
+
+    code, exit_code, http_status = "remote_failed", 8, 502
+
+
+class Unreachable(RemoteError):
+    """There is no network, or nobody answers at that address."""
+
+    code, http_status = "remote_unreachable", 503
+
+
+class AccessRefused(RemoteError):
+    """The server wants to know who asks, or refuses them."""
+
+    code = "remote_access_refused"
+
+
+class DownloadCorrupt(RemoteError):
+    """What was downloaded is not what was promised: other bytes, or an archive that must not be unpacked."""
+
+    code = "download_corrupt"

@@ -1,5 +1,6 @@
 """The `likeness` command. Exit codes: 0 all well, 1 unexpected, 2 usage, arguments or settings, 3 photos unusable (the
-rest is done), 4 not found, 5 conflict, 6 model or calibration, 7 storage, 130 interrupted, 141 nobody reads any more.
+rest is done), 4 not found, 5 conflict, 6 model or calibration, 7 storage, 8 a server elsewhere, 130 interrupted, 141
+nobody reads any more.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def app() -> None:
 
     Options of this page may stand before or after a command. Exit codes: 0 all well, 1 unexpected error, 2 wrong
     arguments or settings, 3 some photos unusable (the rest is done), 4 not found, 5 conflict with what is there,
-    6 model, 7 storage, 130 interrupted.
+    6 model, 7 storage, 8 a server elsewhere, 130 interrupted.
     """
 
 
