@@ -34,6 +34,7 @@ LikenessError
 ├── ModelError
 │   ├── BundleCorrupt            a file whose bytes are not the ones in its manifest
 │   ├── WeightsMissing           the package that carries the weights is not installed
+│   ├── ExportFailed             a network's file would not give the network's numbers
 │   └── ExtraMissing             an optional dependency is not installed
 ├── StorageError
 │   ├── GalleryCorrupt
@@ -277,6 +278,12 @@ class WeightsMissing(ModelError):
     """The package that carries a model's published weights is not installed, or is another version."""
 
     code = "weights_missing"
+
+
+class ExportFailed(ModelError):
+    """A network cannot be written as a file of another format that gives the same embeddings."""
+
+    code = "export_failed"
 
 
 class ExtraMissing(ModelError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from likeness.errors import ExtraMissing
+
 
 def load_onnxruntime() -> Any:
     """The module onnxruntime, loaded with its reporting switched off.
@@ -19,3 +21,19 @@ def load_onnxruntime() -> Any:
     onnxruntime.disable_telemetry_events()
     onnxruntime.set_default_logger_severity(3)
     return onnxruntime
+
+
+def load_quantization() -> Any:
+    """The module onnxruntime.quantization.
+
+    Raises:
+        ExtraMissing: the packages that it needs are not installed.
+    """
+    load_onnxruntime()
+    try:
+        from onnxruntime import quantization
+    except ImportError as error:
+        raise ExtraMissing(
+            f"quantizing a network needs the package {error.name}", hint="pip install 'likeness[train]'"
+        ) from error
+    return quantization
