@@ -7,11 +7,9 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +20,7 @@ from likeness.data.cropnames import CropNames
 from likeness.data.dataset import FACTS, CropFacts, Dataset, Facts
 from likeness.data.journal import Cut, Journal, key_of, readable
 from likeness.data.manifest import FoundFace, Row
+from likeness.data.spread import spread
 from likeness.errors import FaceError, ModelError, NoFace, PhotoError, SeveralFaces, StorageError
 from likeness.settings import Settings
 from likeness.types import Photo, Pixels
@@ -34,8 +33,6 @@ Pick = Literal["central", "largest", "only"]
 JPEG_QUALITY = 95
 LEAST_OVERLAP = 0.2
 """Two boxes of one face by different detectors, one tight and one loose, share at least this of their union."""
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +196,7 @@ def crop_dataset(
             kept = done = len(photos) - len(waiting)
             jobs = [(photo, names.path_of(photo, journal.cuts.get(key_of(photo)))) for photo in waiting]
             progress(done, len(photos))
-            for cut in _spread(lambda job: _cut(cropper, folder, out, *job), jobs, workers or available_cores()):
+            for cut in spread(lambda job: _cut(cropper, folder, out, *job), jobs, workers or available_cores()):
                 journal.add(cut)
                 done += 1
                 progress(done, len(photos))
@@ -237,10 +234,11 @@ def _published(out: Path, photos: Sequence[Row], journal: Journal, cropper: Crop
     known = journal.published if old else set()
     cuts = [(photo, journal.cuts[key_of(photo)]) for photo in photos]
     new = [_row(photo, cut) for photo, cut in cuts if cut.row is not None and cut.photo not in known]
-    if old is not None and not new:
-        return old
     if old is not None:
-        dataset = old.with_rows((*_remade(old.rows, journal), *new), step=facts.steps[-1])
+        rows = (*_remade(old.rows, journal), *new)
+        if rows == old.rows:
+            return old
+        dataset = old.with_rows(rows, step=facts.steps[-1])
     else:
         dataset = Dataset(out, facts.model_copy(update={"crops": cropper.facts}), tuple(new))
     dataset.write()
@@ -275,18 +273,3 @@ def _write(data: bytes, target: Path) -> None:
     aside = target.with_name(f".{target.name}.part")
     aside.write_bytes(data)
     os.replace(aside, target)  # noqa: PTH105 - the hot loop
-
-
-def _spread(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """The work's results in order, several at a time, none begun long before it is asked for."""
-    remaining = iter(items)
-    with ThreadPoolExecutor(workers, thread_name_prefix="likeness-crop") as pool:
-        waiting: list[Future[R]] = [pool.submit(work, item) for item in islice(remaining, workers * 4)]
-        try:
-            while waiting:
-                result = waiting.pop(0).result()
-                waiting.extend(pool.submit(work, item) for item in islice(remaining, 1))
-                yield result
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -1,0 +1,140 @@
+"""Embeddings of a data set's crops, kept beside them so that each crop is embedded once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from likeness.bundle import Bundle
+from likeness.data.dataset import Dataset
+from likeness.data.manifest import Row
+from likeness.data.spread import spread
+from likeness.errors import DatasetError, ModelError, PhotoError, StorageError
+from likeness.types import Pixels, Vector
+from likeness.vision.decode import decode_photo
+from likeness.vision.embed import BATCH, Embedder
+from likeness.vision.session import available_cores
+
+FOLDER = "embeddings"
+_DIGEST_BYTES = 32
+_LARGEST_SHIFT = 0.02
+
+
+def embed_crops(
+    dataset: Dataset,
+    bundle: Bundle,
+    *,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Vector:
+    """Embeddings `(n, d)` of the rows' crops, in order; those of the file beside the crops are not made again.
+
+    Crops of another size than the model's are scaled to it.
+
+    Raises:
+        DatasetError: the crops are aligned otherwise than the model takes them, or one cannot be read.
+        ModelError: the bundle is no embedder.
+        StorageError: the embeddings cannot be kept.
+    """
+    expect_alignment(dataset, bundle)
+    embedder: Embedder = bundle.load(threads=1)
+    digests = [_digest_of(dataset, row) for row in dataset.rows]
+    tag = hashlib.sha256(bundle.fingerprint.encode()).hexdigest()[:12]
+    path = dataset.folder / FOLDER / f"{bundle.manifest.name}-{tag}.f32"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        known = _read(path, embedder.dimension)
+        rows = {digest: row for digest, row in zip(digests, dataset.rows, strict=True) if digest not in known}
+        new = list(rows.items())
+        batches = [new[start : start + BATCH] for start in range(0, len(new), BATCH)]
+        done = len(digests) - len(new)
+        with path.open("ab") as file:
+            for batch, vectors in spread(
+                lambda batch: (batch, embedder.embed(load_crops(dataset, [row for _, row in batch], embedder.side_px))),
+                batches,
+                workers or available_cores(),
+            ):
+                for (digest, _), vector in zip(batch, vectors, strict=True):
+                    known[digest] = vector
+                    file.write(digest + vector.tobytes())
+                done += len(batch)
+                progress(done, len(digests))
+    except OSError as error:
+        raise StorageError(f"the embeddings cannot be kept in {str(path)!r}: {error.strerror}") from error
+    if not digests:
+        return np.empty((0, embedder.dimension), np.float32)
+    return np.stack([known[digest] for digest in digests])
+
+
+def expect_alignment(dataset: Dataset, bundle: Bundle) -> None:
+    """Let a data set pass whose crops are aligned as the model takes them, whatever their size.
+
+    Raises:
+        DatasetError: they are not. ModelError: the bundle is no embedder.
+    """
+    manifest, crops = bundle.manifest, dataset.facts.crops
+    if manifest.role != "embedder" or manifest.input is None or manifest.alignment is None:
+        raise ModelError(f"{manifest.name} is no embedder", hint="name one with --model")
+    if crops is None:
+        raise DatasetError(
+            f"the data set {str(dataset.folder)!r} holds no aligned crops", hint="make them: likeness data crop"
+        )
+    apart = np.abs(np.array(crops.template_for(manifest.input.side_px)) - np.array(manifest.alignment.template_px))
+    if apart.max() > _LARGEST_SHIFT * manifest.input.side_px:
+        raise DatasetError(
+            f"the crops of {str(dataset.folder)!r} are aligned otherwise than {manifest.name} takes them, "
+            f"by up to {apart.max():.1f} of {manifest.input.side_px} pixels",
+            hint=f"crop again, into another folder, with --model {manifest.name}",
+        )
+
+
+def load_crops(dataset: Dataset, rows: Sequence[Row], side_px: int) -> Pixels:
+    """The rows' crops `(n, side_px, side_px, 3)`, scaled where they have another size.
+
+    Raises:
+        DatasetError: one cannot be read.
+    """
+    return np.stack([load_crop(dataset.path(row), side_px) for row in rows])
+
+
+def load_crop(path: Path, side_px: int) -> Pixels:
+    """One crop `(side_px, side_px, 3)`, scaled where it has another size.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    try:
+        pixels = decode_photo(path).pixels
+    except PhotoError as error:
+        raise DatasetError(
+            f"the crop {str(path)!r} cannot be read: {error.message}", hint="`likeness data crop` makes it again"
+        ) from error
+    if pixels.shape[:2] == (side_px, side_px):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((side_px, side_px), Image.Resampling.LANCZOS))
+
+
+def _digest_of(dataset: Dataset, row: Row) -> bytes:
+    if row.sha256:
+        return bytes.fromhex(row.sha256)
+    try:
+        return hashlib.sha256(dataset.path(row).read_bytes()).digest()
+    except OSError as error:
+        raise DatasetError(f"the crop {row.path!r} cannot be read: {error.strerror}") from error
+
+
+def _read(path: Path, dimension: int) -> dict[bytes, Vector]:
+    """What the file holds, digest → embedding; half a record that a killed run left is cut off."""
+    if not path.exists():
+        return {}
+    record = np.dtype([("digest", f"V{_DIGEST_BYTES}"), ("vector", "<f4", (dimension,))])
+    whole = path.stat().st_size // record.itemsize
+    if path.stat().st_size % record.itemsize:
+        with path.open("r+b") as file:
+            file.truncate(whole * record.itemsize)
+    records = np.fromfile(path, record, whole)
+    return {bytes(digest): vector for digest, vector in zip(records["digest"], records["vector"], strict=True)}
