@@ -211,12 +211,14 @@ def remote_errors(name: str, revision: str | None = None) -> Iterator[None]:
         raise
     except Exception as error:
         ours = _ours(error, name, revision)
+        if ours is None and error.__cause__ is not None:  # uploads wrap what went wrong
+            ours = _ours(error.__cause__, name, revision)
         if ours is None:
             raise
         raise ours from error
 
 
-def _ours(error: Exception, name: str, revision: str | None) -> LikenessError | None:
+def _ours(error: BaseException, name: str, revision: str | None) -> LikenessError | None:
     import httpx2
     from huggingface_hub import errors as theirs
 
@@ -270,10 +272,9 @@ def _said(error: Any) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return str(getattr(cause, "strerror", None) or type(cause).__name__)
+    words = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+    # Long texts of the library repeat addresses, which may hold a password.
+    return words if words and len(words) < 80 and "://" not in words else type(error).__name__
 
 
 def _verify(path: Path, file: RemoteFile) -> None:

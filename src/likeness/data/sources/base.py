@@ -159,7 +159,7 @@ def make_source(name: str, **options: Any) -> Source:
         InputError: it has no such option, or the value cannot be used.
     """
     kind = source_class(name)
-    known = [field.name for field in fields(kind)] if is_dataclass(kind) else []
+    known: list[str] = [field.name for field in fields(kind)] if is_dataclass(kind) else []
     for option in options:
         if option not in known:
             hint = f"its options: {', '.join(known)}" if known else "it has none"
