@@ -1,0 +1,153 @@
+"""A task as Lightning's loop takes it: optimiser, validation between epochs, nothing of what is learnt."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from likeness.train.crops import Crops
+from likeness.train.recipe import Recipe
+from likeness.train.sampling import Batches
+from likeness.train.tasks import Batch, Task, cosine_with_warmup
+from likeness.train.validation import separation
+
+MONITORED = "validation/equal_error_rate"
+
+
+class Learner(lightning.LightningModule):
+    """Runs a task's batches and validates its network.
+
+    The random generator is set anew at the start of each epoch, so that a training that was stopped and resumed ends
+    with the same numbers as one that was not.
+    """
+
+    def __init__(self, task: Task, recipe: Recipe, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.task = task
+        self.recipe = recipe
+        self._steps_per_epoch = steps_per_epoch
+        self._seen: list[list[tuple[Tensor, Tensor]]] = [[], []]
+        self._sums: dict[str, tuple[float, int]] = {}
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's random numbers and sums."""
+        torch.manual_seed(hash((self.recipe.loop.seed, self.current_epoch, self.global_rank)) & 0xFFFFFFFF)
+        self._sums = {}
+
+    def training_step(self, batch: Batch, place: int) -> Tensor:
+        """The loss of a batch."""
+        values = self.task.losses(_channels_last(batch))
+        for name, value in values.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (total + float(value.detach()), count + 1)
+        return values["loss"]
+
+    def validation_step(self, batch: Batch, place: int, dataloader_idx: int = 0) -> None:
+        """Keep the embeddings of a batch."""
+        pictures, people = _channels_last(batch)
+        unit = functional.normalize(self.task.network(pictures).float(), dim=1)
+        self._seen[dataloader_idx].append((unit, people))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the losses' means, how well people are told apart, and how often held photos are named rightly."""
+        # Logged here, not at the epoch's end: the record that is written then must have them.
+        figures = {f"train/{name}": total / count for name, (total, count) in self._sums.items()}
+        for name, seen in zip(("validation", "held"), self._seen, strict=True):
+            if not seen:
+                continue
+            unit, people = (torch.cat(parts) for parts in zip(*seen, strict=True))
+            seen.clear()
+            if self.trainer.world_size > 1:
+                unit, people = self.all_gather(unit).flatten(0, 1), self.all_gather(people).flatten(0, 1)
+            if name == "validation":
+                found = separation(unit.cpu().numpy(), people.cpu().numpy().astype(np.intp))
+                figures |= {f"validation/{key}": value for key, value in found.items()}
+            elif (weights := self.task.class_weights()) is not None:
+                right = (unit @ weights.float().T).argmax(1) == people
+                figures["held/class_accuracy"] = float(right.float().mean())
+        self.log_dict(figures)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW; norms, biases and the like are not decayed."""
+        part = self.recipe.optimiser
+        trained = [value for value in self.parameters() if value.requires_grad]
+        groups = [
+            {"params": [value for value in trained if value.ndim > 1], "weight_decay": part.weight_decay},
+            {"params": [value for value in trained if value.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimiser = torch.optim.AdamW(groups, lr=part.learning_rate)
+        steps = self._steps_per_epoch * self.recipe.loop.epochs
+        warmup = round(self._steps_per_epoch * part.warmup_epochs)
+        cosine = partial(cosine_with_warmup, steps=steps, warmup=warmup)
+        factor = cosine if part.schedule == "cosine" else lambda step: min(1.0, (step + 1) / (warmup + 1))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Feeds(lightning.LightningDataModule):
+    """The batches of a training, shared out to its processes."""
+
+    def __init__(self, learnt: Crops, validation: Crops, held: Crops | None, recipe: Recipe) -> None:
+        super().__init__()
+        self._learnt, self._validation, self._held, self._recipe = learnt, validation, held, recipe
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches by the recipe's rule."""
+        trainer = self.trainer
+        world, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
+        return self._loader(self._learnt, training_batches(self._learnt, self._recipe, rank=rank, world=world))
+
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        """All photos of other people, then those held back of the people learnt."""
+        parts = [self._validation, *([self._held] if self._held is not None and len(self._held) else [])]
+        return [self._loader(part, _InOrder(len(part), self._recipe.data.batch_size)) for part in parts]
+
+    def _loader(self, crops: Crops, batches: Any) -> DataLoader[Any]:
+        workers = self._recipe.data.workers
+        # A generator of its own: the global one must not move when a loader starts.
+        return DataLoader(
+            crops,
+            batch_sampler=batches,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            generator=torch.Generator().manual_seed(self._recipe.loop.seed),
+        )
+
+
+class _InOrder:
+    """Batches of `(0, index)` in order."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self._count, self._size = count, size
+
+    def __len__(self) -> int:
+        return -(-self._count // self._size)
+
+    def __iter__(self) -> Any:
+        for start in range(0, self._count, self._size):
+            yield [(0, index) for index in range(start, min(start + self._size, self._count))]
+
+
+def training_batches(learnt: Crops, recipe: Recipe, *, rank: int = 0, world: int = 1) -> Batches:
+    """The batches of a training's epochs."""
+    part = recipe.data
+    return Batches(
+        learnt.labels,
+        batch_size=part.batch_size,
+        per_person=part.per_person,
+        seed=recipe.loop.seed,
+        rank=rank,
+        world=world,
+    )
+
+
+def _channels_last(batch: Batch) -> Batch:
+    pictures, people = batch
+    return pictures.contiguous(memory_format=torch.channels_last), people

@@ -1,0 +1,114 @@
+"""What a training takes from a data set: photos to learn from, photos held back, and other people to validate on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.data.dataset import Dataset
+from likeness.data.manifest import Row
+from likeness.errors import DatasetError
+from likeness.train.crops import Crops, load_crops
+from likeness.train.recipe import Recipe
+
+LEFT_TO_LEARN = 3
+"""Photos of a person that stay in training before one is held back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """Rows with the number of each one's person `(n,)`; `people` are the names behind the numbers."""
+
+    rows: tuple[Row, ...]
+    labels: NDArray[np.intp]
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """The parts of a training.
+
+    Attributes:
+        learnt: photos of the people to learn. held: other photos of the same people. validation: of other people.
+    """
+
+    learnt: Photos
+    held: Photos
+    validation: Photos
+
+
+def choose_material(dataset: Dataset, recipe: Recipe) -> Material:
+    """Pick from the splits `train` and `validation`, by the recipe's seed.
+
+    Raises:
+        DatasetError: there are too few people or photos.
+    """
+    part, random = recipe.data, np.random.default_rng(recipe.loop.seed)
+    by_person = _by_person(dataset.of_split("train"))
+    names = sorted(by_person)
+    if part.max_people is not None and len(names) > part.max_people:
+        names = sorted(random.choice(names, part.max_people, replace=False).tolist())
+    if len(names) < 2:
+        raise DatasetError(
+            f"the split train of {str(dataset.folder)!r} names {len(names)} people, at least 2 are needed"
+        )
+    learnt: list[Row] = []
+    held: list[Row] = []
+    for name in names:
+        rows = by_person[name]
+        back = part.hold_photos if len(rows) >= LEFT_TO_LEARN + part.hold_photos else 0
+        order = random.permutation(len(rows))
+        held += [rows[at] for at in sorted(order[:back])]
+        learnt += [rows[at] for at in sorted(order[back:])]
+    people = tuple(names)
+    others = _validation(dataset, part.validation_photos, random)
+    return Material(_photos(learnt, people), _photos(held, people), others)
+
+
+def crops_of(
+    dataset: Dataset,
+    photos: Photos,
+    recipe: Recipe,
+    *,
+    augment: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Crops:
+    """The photos' crops in memory, at the network's size."""
+    spec = recipe.network.input
+    pixels = load_crops(dataset, photos.rows, spec.side_px, progress=progress)
+    kind = recipe.data.augment if augment else "none"
+    return Crops(pixels, photos.labels, spec, augment=kind, seed=recipe.loop.seed)
+
+
+def _validation(dataset: Dataset, most: int, random: np.random.Generator) -> Photos:
+    """Whole people, drawn until there are `most` photos; of one person at most 20, so that nobody decides alone."""
+    by_person = _by_person(dataset.of_split("validation"))
+    chosen: list[Row] = []
+    for name in random.permutation(sorted(by_person)).tolist():
+        if len(chosen) >= most:
+            break
+        chosen += by_person[name][:20]
+    people = tuple(sorted({row.identity for row in chosen}))
+    if len(people) < 2 or len(chosen) == len(people):
+        raise DatasetError(
+            f"the split validation of {str(dataset.folder)!r} needs two people and one with two photos",
+            hint="give it a larger share: likeness data split --shares",
+        )
+    return _photos(chosen, people)
+
+
+def _by_person(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.path):
+        if row.identity:
+            found[row.identity].append(row)
+    return found
+
+
+def _photos(rows: Sequence[Row], people: tuple[str, ...]) -> Photos:
+    numbers = {name: number for number, name in enumerate(people)}
+    return Photos(tuple(rows), np.array([numbers[row.identity] for row in rows], np.intp), people)

@@ -1,0 +1,195 @@
+"""Recipes: what is trained, on what, how and for how long. A file states only what differs from the defaults here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from likeness.bundle import InputSpec
+from likeness.errors import RecipeInvalid
+
+SHIPPED = Path(str(files("likeness"))) / "recipes"
+SMOKE = "smoke"
+
+_NORMALISATIONS = {
+    # What ImageNet's networks were trained with, in units of pixel values.
+    "imagenet": ((123.675, 116.28, 103.53), (1 / 58.395, 1 / 57.12, 1 / 57.375)),
+    "centred": ((127.5, 127.5, 127.5), (1 / 128, 1 / 128, 1 / 128)),
+}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkPart(_Part):
+    """The network: `backbone` is one of timm's names or `inception-resnet-v1`.
+
+    `pretrained` asks for ImageNet weights; `weights` is the file of a state dict of your own, which wins.
+    `blocks` and `width` shrink an `inception-resnet-v1`.
+    """
+
+    backbone: str
+    dimension: int = Field(512, ge=8, le=4096)
+    side_px: int = Field(112, ge=32, le=1024)
+    normalise: Literal["imagenet", "centred"] = "imagenet"
+    pretrained: bool = True
+    weights: Path | None = None
+    drop: float = Field(0.0, ge=0, lt=1)
+    blocks: tuple[int, int, int] = (5, 10, 5)
+    width: float = Field(1.0, gt=0, le=1)
+
+    @property
+    def input(self) -> InputSpec:
+        """What the network takes: RGB, channels first."""
+        mean, scale = _NORMALISATIONS[self.normalise]
+        return InputSpec(side_px=self.side_px, layout="NCHW", dtype="float32", mean=mean, scale=scale)
+
+
+class TripletPart(_Part):
+    """Triplet loss on the hardest positive and negative of each anchor in a batch. Hermans et al. 2017.
+
+    Distances are Euclidean between unit-length embeddings. Without a `margin` the soft margin log(1 + exp(·)) is used.
+    """
+
+    kind: Literal["triplet"] = "triplet"
+    margin: float | None = Field(0.2, gt=0, le=2)
+    mining: Literal["hard", "semihard"] = "hard"
+
+
+class SoftmaxPart(_Part):
+    """Cross-entropy over a linear classifier, sized from the data, that export strips."""
+
+    kind: Literal["softmax"] = "softmax"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+
+class ArcFacePart(_Part):
+    """Cross-entropy over cosines with an additive angular margin. Deng et al. 2019, "ArcFace"."""
+
+    kind: Literal["arcface"] = "arcface"
+    margin_degrees: float = Field(28.65, ge=0, lt=90)
+    scale: float = Field(64.0, gt=0)
+
+
+TaskPart = Annotated[TripletPart | SoftmaxPart | ArcFacePart, Field(discriminator="kind")]
+
+
+class DataPart(_Part):
+    """Batches. `per_person` photos of each person stand in a batch, 0 shuffles all photos.
+
+    `hold_photos` of each training person with enough of them (three or more stay) are not trained on but tell how
+    often the classifier names them rightly. `validation_photos` and `max_people` bound the work.
+    """
+
+    batch_size: int = Field(64, ge=2)
+    per_person: int = Field(0, ge=0)
+    augment: Literal["none", "light", "standard"] = "standard"
+    hold_photos: int = Field(0, ge=0)
+    validation_photos: int = Field(1500, ge=20)
+    max_people: int | None = Field(None, ge=2)
+    workers: int = Field(0, ge=0)
+
+
+class OptimiserPart(_Part):
+    """AdamW with its learning rate, constant or falling along a cosine after a linear warm-up."""
+
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_epochs: float = Field(0.5, ge=0)
+    clip: float = Field(5.0, gt=0)
+
+
+class LoopPart(_Part):
+    """At most `epochs`, fewer where the validation has not improved for `patience` of them."""
+
+    epochs: int = Field(10, ge=1)
+    patience: int = Field(3, ge=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    devices: int = Field(0, ge=0, description="Processors used at once; 0 takes all GPUs, or the CPU.")
+
+
+class Recipe(_Part):
+    """Everything that decides a training, but for the data."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    summary: str = ""
+    network: NetworkPart
+    task: TaskPart
+    data: DataPart = DataPart()
+    optimiser: OptimiserPart = OptimiserPart()
+    loop: LoopPart = LoopPart()
+
+
+def load_recipe(name: str, changes: Iterable[str] = (), *, smoke: bool = False) -> Recipe:
+    """A recipe by the path of its file or by a shipped one's name, with `key=value` changes on top.
+
+    `smoke` lays the recipe's table `[smoke]` over it: a tiny network for tests.
+
+    Raises:
+        RecipeInvalid: it is not there, or a value in it or in `changes` cannot be used.
+    """
+    path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RecipeInvalid(
+            f"there is no recipe {name!r}", hint=f"name a .toml file or one of: {', '.join(shipped_recipes())}"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeInvalid(f"the recipe {name!r} cannot be read: {error}") from None
+    small = values.pop(SMOKE, {})
+    if smoke:
+        values = _merged(values, small)
+    for change in changes:
+        values = _merged(values, _parsed(change))
+    return check_recipe(values, where=f"the recipe {name!r}")
+
+
+def check_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
+    """The recipe of plain values.
+
+    Raises:
+        RecipeInvalid: one of them cannot be used.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise RecipeInvalid(f"{where}: {key}: {first['msg']}, got {str(first['input'])[:80]!r}") from None
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with Likeness."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def _parsed(change: str) -> dict[str, Any]:
+    """`loop.epochs=3` as `{"loop": {"epochs": 3}}`; a value that is no TOML is text."""
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise RecipeInvalid(f"expected --set key=value, got {change!r}", hint="for example --set loop.epochs=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    nested: Any = value
+    for part in reversed(key.strip().split(".")):
+        nested = {part: nested}
+    return dict(nested)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both else value
+    return result

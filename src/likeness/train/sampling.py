@@ -1,0 +1,80 @@
+"""Which photos stand together in a batch, decided by seed and epoch alone, so that a resumed training sees the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+
+class Batches(Sampler[list[tuple[int, int]]]):
+    """Batches of places `(epoch, index)`.
+
+    With `per_person` each batch holds that many photos of `batch_size / per_person` people, some photos twice where a
+    person has fewer; an epoch has as many batches as it takes to show as many photos as there are. Without, all
+    photos are shuffled; a last batch of less than half the size is left out, as batch normalisation needs company.
+
+    `rank` and `world` share the batches of an epoch out to processes.
+    """
+
+    def __init__(
+        self,
+        labels: NDArray[np.intp],
+        *,
+        batch_size: int,
+        per_person: int = 0,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self._labels, self._size, self._per_person, self._seed = labels, batch_size, per_person, seed
+        self._rank, self._world = rank, world
+        self._people = [np.nonzero(labels == person)[0] for person in np.unique(labels)]
+        self._epoch = 0
+        if per_person and batch_size // per_person > len(self._people):
+            raise ValueError(f"expected at least {batch_size // per_person} people, got {len(self._people)}")
+
+    @property
+    def sampler(self) -> Batches:
+        """Itself: Lightning looks for `set_epoch` on a batch sampler's sampler."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch whose batches come next."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count() // self._world
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """The batches of the epoch that was set."""
+        random = np.random.default_rng((self._seed, self._epoch))
+        batches = self._of_people(random) if self._per_person else self._shuffled(random)
+        mine = list(batches)[self._rank : len(self) * self._world : self._world]
+        for batch in mine:
+            yield [(self._epoch, int(index)) for index in batch]
+
+    def _count(self) -> int:
+        whole, rest = divmod(len(self._labels), self._size)
+        return max(1, whole + (rest * 2 >= self._size))
+
+    def _shuffled(self, random: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+        order = random.permutation(len(self._labels))
+        for at in range(self._count()):
+            yield order[at * self._size : (at + 1) * self._size]
+
+    def _of_people(self, random: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+        wanted = self._size // self._per_person
+        queue: list[int] = []
+        for _ in range(self._count()):
+            while len(queue) < wanted:
+                # Nobody twice in a batch: who is waiting already comes after the others.
+                waiting = set(queue)
+                queue += [person for person in random.permutation(len(self._people)) if person not in waiting]
+            chosen, queue = queue[:wanted], queue[wanted:]
+            yield np.concatenate([self._photos(random, self._people[person]) for person in chosen])
+
+    def _photos(self, random: np.random.Generator, photos: NDArray[np.intp]) -> NDArray[np.intp]:
+        return random.choice(photos, self._per_person, replace=len(photos) < self._per_person)

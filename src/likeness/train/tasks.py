@@ -1,0 +1,120 @@
+"""What is learnt: a task is a network, its losses, and what it wants of a batch. The loop knows nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from pytorch_metric_learning import losses, miners
+from torch import Tensor, nn
+from torch.nn import functional
+
+from likeness.train.recipe import ArcFacePart, SoftmaxPart, TripletPart
+
+Batch = tuple[Tensor, Tensor]
+"""Pictures `(b, 3, s, s)` and numbers of their people `(b,)`."""
+
+
+class Task(nn.Module):
+    """A network with what it learns by.
+
+    Attributes:
+        network: crops `(b, 3, s, s)` to embeddings `(b, d)`; what export takes.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Scalars by name; `loss` among them is what is minimised."""
+        raise NotImplementedError
+
+    def class_weights(self) -> Tensor | None:
+        """`(people, d)`: whose product with a unit embedding is largest for the person; None without a classifier."""
+        return None
+
+
+class TripletTask(Task):
+    """Triplet loss with mining in the batch."""
+
+    def __init__(self, network: nn.Module, part: TripletPart, people: int, dimension: int) -> None:
+        super().__init__(network)
+        kinds: dict[str, Callable[[], nn.Module]] = {
+            "hard": miners.BatchHardMiner,
+            "semihard": lambda: miners.TripletMarginMiner(margin=part.margin or 0.2, type_of_triplets="semihard"),
+        }
+        self.miner = kinds[part.mining]()
+        soft = part.margin is None
+        self.loss = losses.TripletMarginLoss(margin=0.0 if soft else part.margin, smooth_loss=soft)
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """`loss`, and the share of triplets that still break the margin."""
+        pictures, people = batch
+        # Distances lose too much in bfloat16.
+        embeddings = self.network(pictures).float()
+        triplets = self.miner(embeddings, people)
+        loss = self.loss(embeddings, people, triplets)
+        unit = functional.normalize(embeddings.detach(), dim=1)
+        spread = 1 - (unit @ unit.T).mean()
+        return {"loss": loss, "spread": spread}
+
+
+class SoftmaxTask(Task):
+    """Cross-entropy over a classifier without a bias, so that its answer depends on the direction alone."""
+
+    def __init__(self, network: nn.Module, part: SoftmaxPart, people: int, dimension: int) -> None:
+        super().__init__(network)
+        self.head = nn.Linear(dimension, people, bias=False)
+        self.smoothing = part.label_smoothing
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """`loss`, and the share of the batch that is named rightly."""
+        pictures, people = batch
+        logits = self.head(self.network(pictures)).float()
+        loss = functional.cross_entropy(logits, people, label_smoothing=self.smoothing)
+        return {"loss": loss, "right": (logits.argmax(1) == people).float().mean()}
+
+    def class_weights(self) -> Tensor:
+        """The classifier's rows."""
+        return self.head.weight
+
+
+class ArcFaceTask(Task):
+    """Additive angular margin."""
+
+    def __init__(self, network: nn.Module, part: ArcFacePart, people: int, dimension: int) -> None:
+        super().__init__(network)
+        self.loss = losses.ArcFaceLoss(people, dimension, margin=part.margin_degrees, scale=part.scale)
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """`loss`, and the share of the batch that is named rightly without the margin."""
+        pictures, people = batch
+        embeddings = self.network(pictures).float()
+        loss = self.loss(embeddings, people)
+        with torch.no_grad():
+            right = (self.loss.get_logits(embeddings).argmax(1) == people).float().mean()
+        return {"loss": loss, "right": right}
+
+    def class_weights(self) -> Tensor:
+        """The people's centres."""
+        weights: Tensor = self.loss.W
+        return functional.normalize(weights, dim=0).T
+
+
+def build_task(network: nn.Module, part: TripletPart | SoftmaxPart | ArcFacePart, people: int, dimension: int) -> Task:
+    """The task of a recipe for this many people."""
+    if isinstance(part, TripletPart):
+        return TripletTask(network, part, people, dimension)
+    if isinstance(part, SoftmaxPart):
+        return SoftmaxTask(network, part, people, dimension)
+    return ArcFaceTask(network, part, people, dimension)
+
+
+def cosine_with_warmup(step: int, *, steps: int, warmup: int) -> float:
+    """The factor of the learning rate: a line up to 1 over `warmup` steps, then a half cosine down to 0."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    share = (step - warmup) / max(1, steps - warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
