@@ -21,7 +21,7 @@ from torch import nn
 
 from likeness.bundle import InputSpec
 from likeness.errors import ExportFailed, ExtraMissing
-from likeness.train.parity import Normalised, Parity, check_parity, frozen_copy, probe_crops, run_network
+from likeness.train.parity import Parity, check_parity, exportable, frozen_copy, probe_crops, run_network
 from likeness.types import Pixels, Vector
 from likeness.vision.session import Session
 
@@ -56,7 +56,7 @@ def export_onnx(network: nn.Module, spec: InputSpec, target: Path, *, crops: Pix
     expected = run_network(quiet, spec, probes)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _aside(target) as part:
-        write_model(_converted(Normalised(quiet, spec).eval(), spec.side_px), part)
+        write_model(_converted(exportable(quiet, spec), spec.side_px), part)
         parity = check_parity(f"the ONNX file {target.name}", expected, run_onnx(part, probes))
         part.replace(target)
     return parity

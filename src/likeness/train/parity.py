@@ -135,11 +135,15 @@ class Normalised(nn.Module):
 
 
 def frozen_copy(network: nn.Module) -> nn.Module:
-    """The network at rest on the CPU in float32, ready to be exported; the one given stays as it is."""
-    quiet = copy.deepcopy(network).cpu().float().eval().requires_grad_(False)
+    """The network at rest on the CPU in float32; the one given stays as it is."""
+    return copy.deepcopy(network).cpu().float().eval().requires_grad_(False)
+
+
+def exportable(quiet: nn.Module, spec: InputSpec) -> nn.Module:
+    """A network of `frozen_copy` as it is exported: it takes pixels, and pools in words that all formats have."""
     for parent in list(quiet.modules()):
         for name, child in parent.named_children():
             # torch exports these, when they pool to one number, as a dozen nodes that gather by computed addresses.
             if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size in (1, (1, 1)):
                 setattr(parent, name, MeanPool())
-    return quiet
+    return Normalised(quiet, spec).eval()
