@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,8 @@ def embed_central_faces(
                 rows.append(row)
                 done += 1
                 progress(done, len(photos))
-            _write(path, rows, recognizer.dimension)
-        parts.append(_read(path))
+            write_part(path, rows, recognizer.dimension)
+        parts.append(read_part(path))
         progress(min(start + PART, len(photos)), len(photos))
     return Embedded(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
 
@@ -81,24 +81,31 @@ def _distance(face: Face, middle: NDArray[np.float64]) -> float:
     return float(np.hypot((x1 + x2) / 2 - middle[0], (y1 + y2) / 2 - middle[1]))
 
 
-def _write(path: Path, rows: list[tuple[Vector | None, int]], dimension: int) -> None:
+def write_part(path: Path, rows: Sequence[tuple[Vector | None, int]], dimension: int) -> None:
+    """Keep a part's embeddings (None where no face was found) and numbers of faces, in one step."""
     vectors = np.stack([np.zeros(dimension, np.float32) if row[0] is None else row[0] for row in rows])
     aside = path.with_suffix(".part.npz")
     np.savez(aside, vectors=vectors, faces=np.array([row[1] for row in rows]))
     aside.replace(path)
 
 
-def _read(path: Path) -> tuple[Vector, NDArray[np.intp]]:
+def read_part(path: Path) -> tuple[Vector, NDArray[np.intp]]:
+    """The embeddings `(n, d)` and numbers of faces `(n,)` of a part that was kept."""
     with np.load(path, allow_pickle=False) as data:
         return data["vectors"], data["faces"]
 
 
 def _tag(recognizer: Recognizer, photos: Sequence[Path]) -> str:
+    return tag_of((*recognizer.fingerprint, *_lines(photos)))
+
+
+def tag_of(lines: Iterable[str]) -> str:
+    """Name of the folder that keeps the embeddings made of what the lines say, by the code as it is now."""
     digest = hashlib.sha256()
     # What the code does to pixels counts as much as the models do.
     for module in sorted(Path(vision.__path__[0]).glob("*.py")):
         digest.update(module.read_bytes())
-    for line in (*recognizer.fingerprint, *_lines(photos)):
+    for line in lines:
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()[:20]
 

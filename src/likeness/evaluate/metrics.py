@@ -25,28 +25,34 @@ class Folds:
     thresholds: tuple[float, ...]
 
 
-def fold_accuracy(similarity: Floats, genuine: Flags, fold: NDArray[np.intp], found: Flags) -> Folds:
+def fold_accuracy(
+    similarity: Floats, genuine: Flags, fold: NDArray[np.intp], found: Flags, *, weights: Floats | None = None
+) -> Folds:
     """Accuracy on each fold at the threshold that is best on the others; pairs not `found` count as errors.
 
-    The protocol of LFW's view 2. All arrays are `(p,)`.
+    The protocol of LFW's view 2. All arrays are `(p,)`; `weights` state how much each pair counts.
     """
+    weight = np.ones(len(similarity)) if weights is None else weights
     accuracies, thresholds = [], []
     for number in np.unique(fold):
         held = fold == number
-        threshold = best_threshold(similarity[~held & found], genuine[~held & found])
+        others = ~held & found
+        threshold = best_threshold(similarity[others], genuine[others], weight[others])
         right = ((similarity[held] >= threshold) == genuine[held]) & found[held]
-        accuracies.append(float(right.mean()))
+        accuracies.append(float((right * weight[held]).sum() / weight[held].sum()))
         thresholds.append(threshold)
     error = float(np.std(accuracies, ddof=1) / np.sqrt(len(accuracies))) if len(accuracies) > 1 else 0.0
     return Folds(float(np.mean(accuracies)), error, tuple(accuracies), tuple(thresholds))
 
 
-def best_threshold(similarity: Floats, genuine: Flags) -> float:
+def best_threshold(similarity: Floats, genuine: Flags, weights: Floats | None = None) -> float:
     """The threshold (pairs at or above it count as genuine) with the most right answers, midway between scores."""
     order = np.argsort(-similarity, kind="stable")
     ordered, same = similarity[order], genuine[order]
+    weight = np.ones(len(order)) if weights is None else weights[order]
     # Right answers when the first k pairs are called genuine, for k = 0 … n; only between different scores.
-    right = np.concatenate([[0], np.cumsum(same)]) + (~same).sum() - np.concatenate([[0], np.cumsum(~same)])
+    gained = np.concatenate([[0.0], np.cumsum(np.where(same, weight, -weight))])
+    right = gained + weight[~same].sum()
     cuts = np.concatenate([[True], np.diff(ordered) < 0, [True]])
     best = int(np.argmax(np.where(cuts, right, -1)))
     if best == 0:

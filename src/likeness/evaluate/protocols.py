@@ -99,6 +99,7 @@ def open_set_split(people: NDArray[np.str_], allowed: NDArray[np.bool_]) -> Sear
     probes: list[int] = []
     strangers: list[int] = []
     order = np.nonzero(allowed)[0]
+    order = order[np.argsort(people[order], kind="stable")]
     names, starts = np.unique(people[order], return_index=True)
     for group in np.split(order, starts[1:]) if len(names) else []:
         if len(group) > 1:
