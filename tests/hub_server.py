@@ -1,8 +1,8 @@
 """A small real hub on this machine: the part of the Hugging Face HTTP interface that pushing and pulling use.
 
 Use: `with hub_server() as hub:` and set `HF_ENDPOINT` to `hub.url` (and `HF_TOKEN` to `hub.token`) before opening it;
-or take the fixture by `from hub_server import hub  # noqa: F401` (and set `pytestmark = quiet_library`). A process of its
-own needs `HF_HUB_DISABLE_XET=1` too: large files go by LFS here. All is kept in memory: `hub.files(kind, name)`.
+or take the fixture by `from hub_server import hub  # noqa: F401` (and set `pytestmark = quiet_library`). A process of
+its own needs `HF_HUB_DISABLE_XET=1` too: large files go by LFS here. All is kept in memory: `hub.files(kind, name)`.
 `hub.broken` makes requests fail: a part of the path → the HTTP status to answer.
 """
 

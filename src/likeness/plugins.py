@@ -22,7 +22,16 @@ BUILTIN: dict[str, dict[str, str]] = {
         "mtcnn": "likeness.convert.mtcnn:convert",
         "dlib-resnet": "likeness.convert.dlib_resnet:convert",
     },
-    "source": {"folder": "likeness.data.sources.people:PeopleFolders"},
+    "source": {
+        "agedb": "likeness.data.sources.agedb:AgeDb",
+        "csv": "likeness.data.sources.table:Table",
+        "folder": "likeness.data.sources.people:PeopleFolders",
+        "huggingface": "likeness.data.sources.huggingface:HuggingFace",
+        "imdb-wiki": "likeness.data.sources.imdb_wiki:ImdbWiki",
+        "lfw": "likeness.data.sources.lfw:Lfw",
+        "utkface": "likeness.data.sources.utkface:UtkFace",
+        "vggface2": "likeness.data.sources.vggface2:VggFace2",
+    },
 }
 
 

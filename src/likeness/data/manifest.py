@@ -98,6 +98,15 @@ def read_rows(text: str, *, where: str) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def row_from_cells(cells: Mapping[str, str]) -> Row:
+    """The row of one line of any CSV: columns that are not a manifest's own are labels.
+
+    Raises:
+        ValueError, TypeError: a cell is malformed; the message says how.
+    """
+    return _row({name if name in _FIXED or name.startswith(_LABEL) else _LABEL + name: cells[name] for name in cells})
+
+
 def identities(rows: Sequence[Row]) -> list[str]:
     """Names of all identities of the rows, in order, without the empty one."""
     return sorted({row.identity for row in rows} - {""})

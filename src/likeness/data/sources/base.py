@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -18,12 +18,23 @@ from typing import Any, ClassVar, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from likeness import plugins
-from likeness.data.manifest import Row
+from likeness.data.manifest import Row, Split
 from likeness.errors import DatasetError, InputError, PhotoMissing
+from likeness.hub import SCHEME
 
 PHOTO_ENDINGS = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .heic .heif .hif .avif .tif .tiff .gif .bmp".split()  # noqa: SIM905
 )
+
+SPLIT_WORDS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+"""What publishers call the splits."""
 
 
 class Told(Protocol):
@@ -108,6 +119,10 @@ class Source(ABC):
         folder = Path(location)
         if not folder.exists():
             raise PhotoMissing(f"there is no folder {location!r}")
+        return folder
+
+    def base(self, folder: Path) -> Path:
+        """What the rows' paths are relative to: the folder, unless the source says otherwise."""
         return folder
 
 
@@ -207,7 +222,9 @@ def open_source(
         InputError: an option cannot be used.
     """
     text = os.fspath(location)
-    source = make_source(name or recognise(Path(text)), **options)
+    if name is None:
+        name = "huggingface" if text.startswith(SCHEME) else recognise(Path(text))
+    source = make_source(name, **options)
     folder = source.root(text, progress=progress)
     rows: list[Row] = []
     skipped: list[Skipped] = []
@@ -219,8 +236,7 @@ def open_source(
             f"{text!r} gives no photo as the source {source.name!r}" + (f" ({why})" if why else ""),
             hint=f"expected {source.layout}",
         )
-    base = folder if folder.is_dir() else folder.parent
-    return Listing(source, base, tuple(rows), tuple(skipped))
+    return Listing(source, source.base(folder), tuple(rows), tuple(skipped))
 
 
 def is_photo(name: str) -> bool:
@@ -245,3 +261,8 @@ def few_photos(folder: Path, count: int = 20) -> Sequence[str]:
         if len(found) == count:
             break
     return found
+
+
+def mostly(paths: Sequence[str], fits: Callable[[str], bool]) -> bool:
+    """Whether at least half of the paths fit, of one at least."""
+    return bool(paths) and 2 * sum(map(fits, paths)) >= len(paths)

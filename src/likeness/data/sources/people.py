@@ -7,16 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from likeness.data.manifest import Row, Split
-from likeness.data.sources.base import Skipped, Source, few_photos, photos_below
-
-_SPLIT_FOLDERS: dict[str, Split] = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
+from likeness.data.manifest import Row
+from likeness.data.sources.base import SPLIT_WORDS, Skipped, Source, few_photos, photos_below
 
 
 @dataclass(frozen=True)
@@ -43,10 +35,10 @@ class PeopleFolders(Source):
     def entries(self, folder: Path) -> Iterator[Row | Skipped]:
         """A row for each photo; whose it is says the first folder on the way to it."""
         found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        splits = "train" in found and set(found) <= set(_SPLIT_FOLDERS)
+        splits = "train" in found and set(found) <= set(SPLIT_WORDS)
         for path in photos_below(folder):
             *above, _ = path.split("/")
-            split = _SPLIT_FOLDERS[above.pop(0)] if splits and above else ""
+            split = SPLIT_WORDS[above.pop(0)] if splits and above else ""
             if not above:
                 yield Skipped(path, "in no person's folder")
                 continue
