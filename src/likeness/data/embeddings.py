@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,15 @@ from PIL import Image
 
 from likeness.bundle import Bundle
 from likeness.data.dataset import Dataset
-from likeness.data.manifest import Row
+from likeness.data.kept import Kept, digests_of
 from likeness.data.spread import spread
-from likeness.errors import DatasetError, ModelError, PhotoError, StorageError
+from likeness.errors import DatasetError, ModelError, PhotoError
 from likeness.types import Pixels, Vector
 from likeness.vision.decode import decode_photo
-from likeness.vision.embed import BATCH, Embedder
+from likeness.vision.embed import Embedder
 from likeness.vision.session import available_cores
 
 FOLDER = "embeddings"
-_DIGEST_BYTES = 32
 _LARGEST_SHIFT = 0.02
 
 
@@ -42,32 +41,18 @@ def embed_crops(
     """
     expect_alignment(dataset, bundle)
     embedder: Embedder = bundle.load(threads=1)
-    digests = [_digest_of(dataset, row) for row in dataset.rows]
+    digests = digests_of(dataset)
     tag = hashlib.sha256(bundle.fingerprint.encode()).hexdigest()[:12]
     path = dataset.folder / FOLDER / f"{bundle.manifest.name}-{tag}.f32"
-    try:
-        path.parent.mkdir(exist_ok=True)
-        known = _read(path, embedder.dimension)
-        rows = {digest: row for digest, row in zip(digests, dataset.rows, strict=True) if digest not in known}
-        new = list(rows.items())
-        batches = [new[start : start + BATCH] for start in range(0, len(new), BATCH)]
-        done = len(digests) - len(new)
-        with path.open("ab") as file:
-            for batch, vectors in spread(
-                lambda batch: (batch, embedder.embed(load_crops(dataset, [row for _, row in batch], embedder.side_px))),
-                batches,
-                workers or available_cores(),
-            ):
-                for (digest, _), vector in zip(batch, vectors, strict=True):
-                    known[digest] = vector
-                    file.write(digest + vector.tobytes())
-                done += len(batch)
-                progress(done, len(digests))
-    except OSError as error:
-        raise StorageError(f"the embeddings cannot be kept in {str(path)!r}: {error.strerror}") from error
+    vectors = Kept(path, np.dtype("<f4"), (embedder.dimension,)).complete(
+        {digest: dataset.path(row) for digest, row in zip(digests, dataset.rows, strict=True)},
+        lambda paths: list(embedder.embed(np.stack([load_crop(path, embedder.side_px) for path in paths]))),
+        lambda work, batches: spread(work, batches, workers or available_cores()),
+        progress,
+    )
     if not digests:
         return np.empty((0, embedder.dimension), np.float32)
-    return np.stack([known[digest] for digest in digests])
+    return np.stack([vectors[digest] for digest in digests])
 
 
 def expect_alignment(dataset: Dataset, bundle: Bundle) -> None:
@@ -92,15 +77,6 @@ def expect_alignment(dataset: Dataset, bundle: Bundle) -> None:
         )
 
 
-def load_crops(dataset: Dataset, rows: Sequence[Row], side_px: int) -> Pixels:
-    """The rows' crops `(n, side_px, side_px, 3)`, scaled where they have another size.
-
-    Raises:
-        DatasetError: one cannot be read.
-    """
-    return np.stack([load_crop(dataset.path(row), side_px) for row in rows])
-
-
 def load_crop(path: Path, side_px: int) -> Pixels:
     """One crop `(side_px, side_px, 3)`, scaled where it has another size.
 
@@ -116,25 +92,3 @@ def load_crop(path: Path, side_px: int) -> Pixels:
     if pixels.shape[:2] == (side_px, side_px):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((side_px, side_px), Image.Resampling.LANCZOS))
-
-
-def _digest_of(dataset: Dataset, row: Row) -> bytes:
-    if row.sha256:
-        return bytes.fromhex(row.sha256)
-    try:
-        return hashlib.sha256(dataset.path(row).read_bytes()).digest()
-    except OSError as error:
-        raise DatasetError(f"the crop {row.path!r} cannot be read: {error.strerror}") from error
-
-
-def _read(path: Path, dimension: int) -> dict[bytes, Vector]:
-    """What the file holds, digest → embedding; half a record that a killed run left is cut off."""
-    if not path.exists():
-        return {}
-    record = np.dtype([("digest", f"V{_DIGEST_BYTES}"), ("vector", "<f4", (dimension,))])
-    whole = path.stat().st_size // record.itemsize
-    if path.stat().st_size % record.itemsize:
-        with path.open("r+b") as file:
-            file.truncate(whole * record.itemsize)
-    records = np.fromfile(path, record, whole)
-    return {bytes(digest): vector for digest, vector in zip(records["digest"], records["vector"], strict=True)}

@@ -74,15 +74,6 @@ def parse_shares(text: str) -> tuple[float, float, float]:
     return train, validation, test
 
 
-def variants(identities: Iterable[str]) -> list[tuple[str, ...]]:
-    """Groups of different identities that may be one person's name in several writings."""
-    groups: dict[str, set[str]] = {}
-    for identity in identities:
-        if identity:
-            groups.setdefault(person_key(identity), set()).add(identity)
-    return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
-
-
 def _fractions(shares: Sequence[float]) -> list[float]:
     total = sum(shares)
     if len(shares) != len(SPLITS) or not all(0 <= share < float("inf") for share in shares) or total <= 0:
