@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,22 +51,28 @@ def train(
         raise click.UsageError("name the data set with --data")
     loaded = load_recipe(recipe, changes, smoke=smoke)
     place = folder or Path("runs") / (f"{loaded.name}-smoke" if smoke else loaded.name)
-    train_folder = _loop()
     from likeness.data.dataset import Dataset
 
+    with needs_torch():
+        from likeness.train.loop import train as train_folder
     with flags.output.progress("training") as progress:
         run = train_folder(Dataset.read(data), loaded, place, fresh=fresh, say=flags.output.say, progress=progress)
     _show(flags, run, place)
 
 
-def _loop():  # type: ignore[no-untyped-def]
+@contextmanager
+def needs_torch() -> Iterator[None]:
+    """Imports of what only the extra `train` installs.
+
+    Raises:
+        ExtraMissing: it is not installed.
+    """
     from likeness.errors import ExtraMissing
 
     try:
-        from likeness.train.loop import train as train_folder
+        yield
     except ImportError as error:
-        raise ExtraMissing(f"training needs {error.name}", hint="pip install 'likeness[train]'") from error
-    return train_folder
+        raise ExtraMissing(f"this needs {error.name}", hint="pip install 'likeness[train]'") from error
 
 
 def _list(flags: Flags, names: list[str]) -> None:

@@ -46,9 +46,12 @@ class Crops(TorchDataset[tuple[Tensor, int]]):
         picture = torch.from_numpy(self.pixels[index]).permute(2, 0, 1)
         if self._transform is not None:
             # The library draws from the global generator: borrow it, so that nothing else shifts what is drawn.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(hash((self._seed, epoch, index)) & 0xFFFFFFFF)
-                picture = self._transform(picture)
+            # (torch.manual_seed would set those of all devices too, a hundred times slower.)
+            generator = torch.default_generator
+            before = generator.get_state()
+            generator.manual_seed(hash((self._seed, epoch, index)) & 0xFFFFFFFF)
+            picture = self._transform(picture)
+            generator.set_state(before)
         return (picture.float() - self._mean) * self._scale, int(self.labels[index])
 
 

@@ -65,7 +65,7 @@ class Learner(lightning.LightningModule):
             unit, people = (torch.cat(parts) for parts in zip(*seen, strict=True))
             seen.clear()
             if self.trainer.world_size > 1:
-                unit, people = self.all_gather(unit).flatten(0, 1), self.all_gather(people).flatten(0, 1)
+                unit, people = self._gathered(unit), self._gathered(people)
             if name == "validation":
                 found = separation(unit.cpu().numpy(), people.cpu().numpy().astype(np.intp))
                 figures |= {f"validation/{key}": value for key, value in found.items()}
@@ -74,7 +74,13 @@ class Learner(lightning.LightningModule):
                 figures["held/class_accuracy"] = float(right.float().mean())
         self.log_dict(figures)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def _gathered(self, mine: Tensor) -> Tensor:
+        """What all processes have, one after the other."""
+        everything = self.all_gather(mine)
+        assert isinstance(everything, Tensor)
+        return everything.flatten(0, 1)
+
+    def configure_optimizers(self) -> Any:
         """AdamW; norms, biases and the like are not decayed."""
         part = self.recipe.optimiser
         trained = [value for value in self.parameters() if value.requires_grad]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,11 +106,10 @@ def _from_timm(part: NetworkPart, say: Callable[[str], None], *, blank: bool) ->
 def _pretrained(name: str, say: Callable[[str], None]) -> Any | None:
     """The backbone with ImageNet weights; None, after saying so, where they cannot be had."""
     import timm
-    from httpx import HTTPError
 
-    try:
+    try:  # what cannot be reached, or is not published, comes as one of these two
         backbone = timm.create_model(name, pretrained=True, num_classes=0)
-    except (OSError, HTTPError, urllib.error.URLError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:
         say(
             f"ImageNet weights of {name} cannot be fetched ({type(error).__name__}): starting from random weights. "
             "A file of weights can be named with --set network.weights=FILE."

@@ -84,7 +84,8 @@ class DataPart(_Part):
     """Batches. `per_person` photos of each person stand in a batch, 0 shuffles all photos.
 
     `hold_photos` of each training person with enough of them (three or more stay) are not trained on but tell how
-    often the classifier names them rightly. `validation_photos` and `max_people` bound the work.
+    often the classifier names them rightly. `validation_photos` and `max_people` bound the work. `workers` are the
+    processes that prepare pictures; with 0 the training itself does, which on a busy machine costs it ten times as much.
     """
 
     batch_size: int = Field(64, ge=2)
@@ -93,7 +94,7 @@ class DataPart(_Part):
     hold_photos: int = Field(0, ge=0)
     validation_photos: int = Field(1500, ge=20)
     max_people: int | None = Field(None, ge=2)
-    workers: int = Field(0, ge=0)
+    workers: int = Field(1, ge=0)
 
 
 class OptimiserPart(_Part):
