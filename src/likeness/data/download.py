@@ -5,6 +5,7 @@ What has come stays in `OUT/.downloads` until it is whole, so that the next try 
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import http.client
@@ -19,7 +20,7 @@ import urllib.request
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from likeness.data.sources.base import Download, Source, Told, nobody
 from likeness.data.unpack import unpack
@@ -191,6 +192,8 @@ class _Transfer:
                     return resumed
             except urllib.error.HTTPError as error:
                 raise _refused(error, self.entry.url) from error
+            except http.client.InvalidURL as error:
+                raise InputError(f"{shown(self.entry.url)!r} is no address") from error
             except (urllib.error.URLError, http.client.HTTPException, *_BREAKS) as error:
                 broken = error
             here = self._here()
@@ -219,7 +222,8 @@ class _Transfer:
                 headers["If-Range"] = validator
         else:
             offset = 0
-        request = urllib.request.Request(self.entry.url, headers=headers)  # noqa: S310 - http only, see _opener
+        url, signed = _signed(self.entry.url)
+        request = urllib.request.Request(url, headers=headers | signed)  # noqa: S310 - http only, see _opener
         try:
             answer = _opener().open(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
@@ -280,6 +284,16 @@ def _opener() -> urllib.request.OpenerDirector:
     ):
         opener.add_handler(handler())
     return opener
+
+
+def _signed(url: str) -> tuple[str, dict[str, str]]:
+    """An address without the account that it may name, and the header that says the account."""
+    parts = urlsplit(url)
+    account, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    words = base64.b64encode(unquote(account).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {words}"}
 
 
 def _refused(error: urllib.error.HTTPError, url: str) -> RemoteError | RemoteNotFound:
