@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from likeness.cli import data_work
+from likeness.cli import data_check, data_work
 from likeness.cli.flags import common_options
 
 
@@ -15,4 +15,5 @@ def data() -> None:
 
 
 data.add_command(data_work.crop)
+data.add_command(data_check.check)
 data.add_command(data_work.split)

@@ -1,4 +1,4 @@
-"""`likeness data crop`, `check` and `split`: from photos to crops that can be trained on."""
+"""`likeness data crop` and `split`: from photos to crops that can be trained on."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from likeness.cli.flags import Flags, common_options, progress_option
-from likeness.cli.output import counted
+from likeness.cli.output import counted, printable
 
 if TYPE_CHECKING:
     from likeness.data.crop import Cropped
     from likeness.data.dataset import Dataset
+    from likeness.data.leaks import Leaks
+    from likeness.data.manifest import Split
 
 UNUSABLE = 3
 
 
-@click.command()
+@click.command(short_help="Cut out and align the face of each photo.")
 @click.argument("photos", metavar="SOURCE_FOLDER", type=click.Path())
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--source", metavar="NAME", help="Layout of the folder; unless said, it is recognised.")
@@ -31,43 +33,58 @@ UNUSABLE = 3
 )
 @click.option("--side", type=click.IntRange(16, 2048), metavar="N", help="Side of the crops in pixels.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N photos only.")
+@click.option(
+    "--sheet",
+    type=click.IntRange(0, 2000),
+    default=48,
+    show_default=True,
+    metavar="N",
+    help="Crops on the contact sheet; 0 makes none.",
+)
 @progress_option
 @common_options
 @click.pass_obj
 def crop(
-    flags: Flags, photos: str, out: Path, source: str | None, pick: Any, side: int | None, limit: int | None
+    flags: Flags,
+    photos: str,
+    out: Path,
+    source: str | None,
+    pick: Any,
+    side: int | None,
+    limit: int | None,
+    sheet: int,
 ) -> int:
     """Cut out and align the face of each photo of SOURCE_FOLDER, into the data set OUT.
 
-    OUT gets crops/IDENTITY/NAME.jpg, manifest.csv with boxes and landmarks, dataset.json and refused.csv, which says
-    why photos could not be used. Crops are aligned for the model (--model), in its size unless --side says another.
-    A run that was stopped goes on when started again. Exit code 3 if photos could not be used.
+    OUT gets crops/IDENTITY/NAME.jpg, manifest.csv with boxes and landmarks, dataset.json, refused.csv, which says
+    why photos could not be used, and contact.png, a sheet to check the boxes by eye. Crops are aligned for the model
+    (--model), in its size unless --side says another. Where the source knows the face's box, the face found there is
+    taken. A run that was stopped goes on when started again. Exit code 3 if photos could not be used.
     """
+    from likeness.data.contact import crop_sheet
     from likeness.data.crop import crop_dataset, open_cropper
     from likeness.data.dataset import Facts
     from likeness.data.sources import open_source
+    from likeness.service.portraits import save_picture
 
     listing = open_source(photos, source)
     cropper = open_cropper(flags.settings, side_px=side, pick=pick, say=flags.output.say)
-    words = ["likeness", "data", "crop", photos, str(out)]
-    if limit is not None:
-        words += ["--limit", str(limit)]
+    words = f"likeness data crop {shlex.quote(photos)} {shlex.quote(str(out))} --source {listing.source.name}"
+    words += f" --pick {pick} --side {cropper.facts.side_px} --model {shlex.quote(flags.settings.embedder)}"
     facts = Facts(
         name=out.resolve().name or "crops",
         source=listing.source.name,
         licence=listing.source.licence,
-        steps=(shlex.join(words),),
+        steps=(words + (f" --limit {limit}" if limit else ""),),
     )
+    rows = listing.rows[:limit]
     with flags.output.progress("cropping") as progress:
         done = crop_dataset(
-            listing.rows[:limit],
-            listing.folder,
-            cropper,
-            out,
-            facts=facts,
-            workers=flags.settings.threads,
-            progress=progress,
+            rows, listing.folder, cropper, out, facts=facts, workers=flags.settings.threads, progress=progress
         )
+    target = out / "contact.png"
+    if sheet and done.dataset.rows and (done.cut or not target.exists()):
+        save_picture(crop_sheet(done.dataset, listing.folder, sheet)[0], target)
     _tell_crops(flags, out, done)
     return UNUSABLE if done.refused else 0
 
@@ -78,14 +95,15 @@ def _tell_crops(flags: Flags, out: Path, done: Cropped) -> None:
         flags.output.json({"dataset": str(out), **facts})
         return
     people, rows = facts["identities"], facts["rows"]
-    flags.output.text(f"{out}: {counted(rows, 'crop', 'crops')} of {counted(people, 'person', 'people')}")
+    before = f" ({done.kept} photos were looked at before)" if done.kept else ""
+    flags.output.text(f"{out}: {counted(rows, 'crop', 'crops')} of {counted(people, 'person', 'people')}{before}")
     if done.refused:
         flags.output.warn(
             f"{counted(done.refused, 'photo', 'photos')} could not be used: {out / 'refused.csv'} says why"
         )
 
 
-@click.command()
+@click.command(short_help="Split a data set by person.")
 @click.argument("dataset", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--shares", default="60/20/20", show_default=True, metavar="A/B/C", help="People to train, validate and test."
@@ -99,31 +117,108 @@ def _tell_crops(flags: Flags, out: Path, done: Cropped) -> None:
     help="People with fewer photos are in no split.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed gives another split.")
+@click.option("--keep", is_flag=True, help="People who are in a split stay there; only the others are placed.")
+@click.option(
+    "--test-people",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="People who must be in the test split, a name a line.",
+)
+@click.option("--quick", is_flag=True, help="Compare files only, not pictures, when looking for leaks.")
+@click.option("--embeddings", is_flag=True, help="Look for people in two splits who look like one, by the model.")
+@progress_option
 @common_options
 @click.pass_obj
-def split(flags: Flags, dataset: Path, shares: str, min_photos: int, seed: int) -> int:
+def split(
+    flags: Flags,
+    dataset: Path,
+    shares: str,
+    min_photos: int,
+    seed: int,
+    keep: bool,
+    test_people: Path | None,
+    quick: bool,
+    embeddings: bool,
+) -> int:
     """Split DATASET by person into train, validation and test: nobody is in two of them.
 
-    The same people, seed and shares always give the same split, whatever the order of the rows.
+    The same people, seed and shares always give the same split, whatever the order of the rows. Names that differ in
+    case, spaces, underscores or dashes only are taken for one person. Says afterwards what is in two splits all the
+    same: the same photo under two names, or names that may be one person's.
     """
+    from likeness.data.check import coherence_of
     from likeness.data.dataset import Dataset
+    from likeness.data.duplicates import find_duplicates
+    from likeness.data.leaks import find_leaks
     from likeness.data.splits import parse_shares, split_by_person
 
     found = Dataset.read(dataset)
-    rows = split_by_person(found.rows, shares=parse_shares(shares), min_photos=min_photos, seed=seed)
-    step = f"likeness data split {dataset} --shares {shares} --min-photos {min_photos} --seed {seed}"
-    done = found.with_rows(rows, step=step)
+    wanted = parse_shares(shares)
+    fixed: dict[str, Split] = (
+        {row.identity: row.split for row in found.rows if row.identity and row.split} if keep else {}
+    )
+    if test_people is not None:
+        fixed |= _named_for_test(found, test_people)
+    rows = split_by_person(found.rows, shares=wanted, min_photos=min_photos, seed=seed, fixed=fixed)
+    words = f"likeness data split {shlex.quote(str(dataset))} --shares {shares} --min-photos {min_photos} --seed {seed}"
+    words += " --keep" if keep else ""
+    words += f" --test-people {shlex.quote(str(test_people))}" if test_people else ""
+    done = found.with_rows(rows, step=words)
+    bundle = flags.settings.library(flags.output.say).find(flags.settings.embedder) if embeddings else None
     done.write()
-    _tell_splits(flags, done)
+    workers = flags.settings.threads
+    with flags.output.progress("looking for photos in two splits") as progress:
+        duplicates = find_duplicates(done, near=not quick, workers=workers, progress=progress)
+    alike = coherence_of(done, bundle, watch=flags.output.progress, workers=workers).alike if bundle else ()
+    _tell_splits(flags, done, find_leaks(done.rows, duplicates, alike))
     return 0
 
 
-def _tell_splits(flags: Flags, dataset: Dataset) -> None:
+def _named_for_test(dataset: Dataset, file: Path) -> dict[str, Split]:
+    """The identities of the data set that a file names, for the test split."""
+    from likeness.data.splits import person_key
+    from likeness.errors import InputError, PhotoMissing
+
+    try:
+        lines = [line.strip() for line in file.read_text("utf-8-sig").splitlines()]
+    except FileNotFoundError:
+        raise PhotoMissing(f"there is no file {str(file)!r}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{str(file)!r} cannot be read as names: {error}") from error
+    wanted = {person_key(line) for line in lines if line and not line.startswith("#")}
+    found = {row.identity for row in dataset.rows if row.identity and person_key(row.identity) in wanted}
+    if not found:
+        raise InputError(
+            f"{str(file)!r} names nobody of the data set", hint="write one identity of the data set a line"
+        )
+    return dict.fromkeys(sorted(found), "test")
+
+
+def _tell_splits(flags: Flags, dataset: Dataset, leaks: Leaks) -> None:
     rows = []
     for name in ("train", "validation", "test", ""):
         of_split = [row for row in dataset.rows if row.split == name]
-        rows.append((name or "in none", len({row.identity for row in of_split} - {""}), len(of_split)))
+        rows.append((name or "none", len({row.identity for row in of_split} - {""}), len(of_split)))
     if flags.output.as_json:
-        flags.output.json({"splits": {name: {"people": people, "photos": photos} for name, people, photos in rows}})
-    else:
-        flags.output.table(("split", "people", "photos"), rows)
+        counts = {name: {"people": people, "photos": photos} for name, people, photos in rows}
+        flags.output.json({"splits": counts, "leaks": leaks.as_dict()})
+        return
+    flags.output.table(("split", "people", "photos"), rows)
+    for line in leak_lines(leaks):
+        flags.output.text(line)
+
+
+def leak_lines(leaks: Leaks) -> list[str]:
+    """What is in two splits, for people."""
+    lines = [f"one person in two splits: {', '.join(names)}" for names in leaks.people]
+    lines += [
+        f"one photo in two splits: {pair.first.path} ({pair.first.split}) and {pair.second.path} ({pair.second.split})"
+        for pair in leaks.photos
+    ]
+    lines += [f"perhaps one person in two splits, by their names: {', '.join(names)}" for names in leaks.variants]
+    lines += [
+        f"perhaps one person in two splits, by their faces: {pair.first} ({pair.splits[0]}) and "
+        f"{pair.second} ({pair.splits[1]}), similarity {pair.similarity:.3f}"
+        for pair in leaks.alike
+    ]
+    return [printable(line) for line in lines] or ["no person and no photo is in two splits"]

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gallery": ("gallery", "Look after the gallery: facts, health, copies, new embeddings."),
     "models": ("models", "List, show and verify models and their licences."),
     "data": ("data", "Get, look at, keep and share data sets."),
+    "triplets": ("triplets", "Make, list and check triplets: two photos of a person and one of another."),
     "train": ("train", "Train a network by a recipe."),
     "evaluate": ("evaluate", "Measure models on data sets."),
     "settings": ("settings", "Show every setting, its value, and where that comes from."),

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from likeness.data.dataset import Dataset
-from likeness.data.kept import Kept, digests_of
+from likeness.data.kept import FOLDER, Kept, digests_of
 from likeness.data.manifest import Row
 from likeness.data.splits import person_key
 from likeness.data.spread import spread
@@ -69,20 +69,35 @@ class Duplicate:
 
 
 def find_duplicates(
-    dataset: Dataset, *, workers: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
+    dataset: Dataset,
+    *,
+    near: bool = True,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Duplicate]:
     """Pairs of rows that hold one photo, equal files first. Of several equal files each is paired with the first.
+
+    Without `near` only equal files are found, and none is opened whose digest the manifest holds.
 
     Raises:
         DatasetError: a file cannot be read. StorageError: the small pictures cannot be kept beside the data set.
     """
     digests = digests_of(dataset)
-    kept = Kept(dataset.folder / "embeddings" / f"small-{SMALL_PX}.u8", np.dtype(np.uint8), (SMALL_PX, SMALL_PX))
     firsts: dict[bytes, int] = {}
     exact = []
     for at, digest in enumerate(digests):
         if firsts.setdefault(digest, at) != at:
             exact.append(Duplicate(dataset.rows[firsts[digest]], dataset.rows[at], 1.0, True))
+    if not near:
+        return exact
+    return exact + _find_near(dataset, firsts, workers, progress)
+
+
+def _find_near(
+    dataset: Dataset, firsts: dict[bytes, int], workers: int, progress: Callable[[int, int], None]
+) -> list[Duplicate]:
+    """Pairs with one picture among the rows `firsts` (digest → index), most alike first."""
+    kept = Kept(dataset.folder / FOLDER / f"small-{SMALL_PX}.u8", np.dtype(np.uint8), (SMALL_PX, SMALL_PX))
     places = list(firsts.values())
     paths = {digest: dataset.path(dataset.rows[at]) for digest, at in firsts.items()}
     pictures = kept.complete(
@@ -102,7 +117,7 @@ def find_duplicates(
         likeness = compare_edges(edges(one), edges(two))
         if likeness >= LEAST_EDGES:
             near.append(Duplicate(dataset.rows[places[one]], dataset.rows[places[two]], likeness, False))
-    return exact + sorted(near, key=lambda pair: -pair.likeness)
+    return sorted(near, key=lambda pair: -pair.likeness)
 
 
 def grey(path: Path, side_px: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

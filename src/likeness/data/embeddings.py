@@ -11,7 +11,7 @@ from PIL import Image
 
 from likeness.bundle import Bundle
 from likeness.data.dataset import Dataset
-from likeness.data.kept import Kept, digests_of
+from likeness.data.kept import FOLDER, Kept, digests_of
 from likeness.data.spread import spread
 from likeness.errors import DatasetError, ModelError, PhotoError
 from likeness.types import Pixels, Vector
@@ -19,7 +19,6 @@ from likeness.vision.decode import decode_photo
 from likeness.vision.embed import Embedder
 from likeness.vision.session import available_cores
 
-FOLDER = "embeddings"
 _LARGEST_SHIFT = 0.02
 
 

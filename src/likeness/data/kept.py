@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from likeness.data.dataset import Dataset
 from likeness.errors import DatasetError, StorageError
 
+FOLDER = "embeddings"
+"""Folder of such files in a data set; it can be deleted at any time."""
 BATCH = 16
 Numbers = NDArray[Any]
 Batch = list[tuple[bytes, Path]]

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from likeness.data.check import Report
 from likeness.data.coherence import Coherence, Suspect
 from likeness.data.dataset import MANIFEST, Dataset
-from likeness.data.duplicates import Duplicate, groups_of
+from likeness.data.duplicates import groups_of
 from likeness.data.manifest import Row, Split
 from likeness.data.splits import person_key
 from likeness.errors import StorageError
@@ -31,22 +32,23 @@ class Change:
         return {"path": self.path, "what": self.what, "why": self.why} | moved
 
 
-def plan_mending(
-    dataset: Dataset, duplicates: Sequence[Duplicate], coherence: Coherence | None, *, relabel: bool = False
-) -> list[Change]:
+def plan_mending(report: Report, *, relabel: bool = False, keep_doubted: bool = False) -> list[Change]:
     """What to change, by path, without doing it.
 
-    Of a photo that is there several times the first row stays; where it has two names, the row whose name the
-    person's other photos support stays, and none where they support no name or two. Photos that disagree with
-    their person go; of a person's only two photos that disagree, both, unless one of them has a sure suggestion.
-    With `relabel` photos with a sure suggestion are moved to that person instead.
+    Rows whose files are gone are dropped. Of a photo that is there several times the first row stays; where it has
+    two names, the row whose name the person's other photos support stays, and none where they support no name or
+    two. Photos that disagree with their person go; of a person's only two photos, which disagree, both, unless one of
+    them has a sure suggestion. With `relabel` photos with a sure suggestion are moved to that person instead; with
+    `keep_doubted` all of them stay.
     """
-    changes: dict[str, Change] = {}
-    supported = _supported(dataset, coherence)
-    for group in groups_of(duplicates):
+    changes = {path: Change(path, "dropped", "its file is gone") for path in report.missing}
+    coherence = report.coherence
+    supported = _supported(report.checked, coherence)
+    for group in groups_of(report.duplicates):
         for change in _of_group(group, supported):
             changes[change.path] = change
-    for change in _of_suspects(coherence.suspects if coherence else (), relabel):
+    suspects = coherence.suspects if coherence is not None and not keep_doubted else ()
+    for change in _of_suspects(suspects, relabel):
         changes.setdefault(change.path, change)
     return [changes[path] for path in sorted(changes)]
 

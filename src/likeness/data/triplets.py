@@ -7,7 +7,6 @@ import io
 import os
 import random
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,56 +46,6 @@ class TripletFile:
     def name(self) -> str:
         """What it is called in commands."""
         return self.path.stem
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How much of the rows some triplets use, and how evenly.
-
-    Attributes:
-        triplets: how many there are. distinct: how many of them differ.
-        per_anchor: person who can be an anchor (has two photos) → triplets in which one of theirs is.
-        per_negative: person → triplets in which one of theirs is the negative.
-        per_photo: path → triplets that it is in.
-    """
-
-    triplets: int
-    distinct: int
-    per_anchor: dict[str, int]
-    per_negative: dict[str, int]
-    per_photo: dict[str, int]
-
-    @property
-    def people(self) -> int:
-        """People whose photos could be used."""
-        return len(self.per_negative)
-
-    @property
-    def people_used(self) -> int:
-        """People who are in a triplet at all."""
-        return sum(count > 0 or self.per_anchor.get(person, 0) > 0 for person, count in self.per_negative.items())
-
-    @property
-    def photos_used(self) -> int:
-        """Photos that are in a triplet at all."""
-        return sum(count > 0 for count in self.per_photo.values())
-
-    def as_dict(self) -> dict[str, object]:
-        """Plain data for JSON."""
-        anchors, photos = list(self.per_anchor.values()), list(self.per_photo.values())
-        return {
-            "triplets": self.triplets,
-            "distinct": self.distinct,
-            "people": self.people,
-            "people_used": self.people_used,
-            "people_with_two_photos": len(anchors),
-            "anchor_people": sum(count > 0 for count in anchors),
-            "negative_people": sum(count > 0 for count in self.per_negative.values()),
-            "photos": len(photos),
-            "photos_used": self.photos_used,
-            "triplets_per_anchor_person": _spread(anchors),
-            "triplets_per_photo": _spread(photos),
-        }
 
 
 def make_triplets(rows: Iterable[Row], count: int, seed: int = 0) -> list[Triplet]:
@@ -279,25 +228,3 @@ def check_triplets(triplets: Iterable[Triplet], rows: Iterable[Row], *, where: s
         else:
             continue
         raise DatasetError(f"{where}, triplet {number}: {wrong}", hint="the data set was changed: make them anew")
-
-
-def cover(triplets: Sequence[Triplet], rows: Iterable[Row]) -> Coverage:
-    """How much of the rows the triplets use."""
-    photos = by_person(rows)
-    person_of = {path: person for person, paths in photos.items() for path in paths}
-    anchors = Counter(person_of[each.anchor] for each in triplets)
-    negatives = Counter(person_of[each.negative] for each in triplets)
-    uses = Counter(path for each in triplets for path in (each.anchor, each.positive, each.negative))
-    return Coverage(
-        len(triplets),
-        len(set(triplets)),
-        {person: anchors[person] for person, paths in photos.items() if len(paths) > 1},
-        {person: negatives[person] for person in photos},
-        {path: uses[path] for path in person_of},
-    )
-
-
-def _spread(counts: Sequence[int]) -> dict[str, float]:
-    ordered = sorted(counts) or [0]
-    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-    return {"min": ordered[0], "median": middle, "mean": sum(ordered) / len(ordered), "max": ordered[-1]}
