@@ -10,7 +10,21 @@ from pathlib import Path
 import click
 
 from likeness.cli.flags import Flags, common_options, progress_option, threshold_options
-from likeness.errors import ExtraMissing
+from likeness.errors import ExtraMissing, StorageError
+
+_out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write report.html, report.json and pictures into this folder.",
+)
+_seed_option = click.option("--seed", default=0, show_default=True, help="Seed of everything that is drawn.")
+_rounds_option = click.option(
+    "--rounds",
+    type=click.IntRange(20, 10_000),
+    default=200,
+    show_default=True,
+    help="Rounds of the bootstrap behind the intervals.",
+)
 
 
 @click.group()
@@ -27,18 +41,21 @@ def evaluate() -> None:
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write ROC and reliability as a PNG here."
 )
+@_out_option
 @threshold_options
 @progress_option
 @common_options
 @click.pass_obj
-def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None) -> None:
-    """Measure verification and identification on Labeled Faces in the Wild.
+def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None, out: Path | None) -> None:
+    """Measure a model on Labeled Faces in the Wild.
 
     Takes the official 6,000 pairs in ten folds, and open-set identification with one photo of each person enrolled.
     The folder is --data, or else the one that LIKENESS_DATA names. A run that was stopped goes on where it was.
     """
     from likeness.evaluate.lfw import DATA_VARIABLE, DEFAULT_DATA, Lfw
+    from likeness.evaluate.lfw_report import lfw_report
     from likeness.evaluate.plots import plot_lfw
+    from likeness.evaluate.report import write_report
     from likeness.evaluate.run import evaluate_lfw, summarise
     from likeness.service.portraits import expect_writable, save_bytes
 
@@ -47,6 +64,7 @@ def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None)
             expect_writable(target)
     if plot is not None and find_spec("matplotlib") is None:
         raise ExtraMissing("plots need matplotlib", hint="pip install 'likeness[evaluate]'")
+    _expect_report(out)
     if data is None and DATA_VARIABLE not in os.environ and not (DEFAULT_DATA / "lfw").is_dir():
         raise click.UsageError("no data set is named: name the folder that holds lfw/ with --data")
     photos = Lfw.find(data)
@@ -58,7 +76,179 @@ def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None)
         save_bytes((json.dumps(figures, indent=2) + "\n").encode(), report)
     if plot is not None:
         plot_lfw(figures, photos, embedded, plot)
+    if out is not None:
+        bundle = flags.settings.library().find(flags.settings.embedder)
+        write_report(lfw_report(figures, photos, embedded, bundle, flags.settings), out)
     if flags.output.as_json:
         flags.output.json(figures)
     else:
         flags.output.facts(summarise(figures), title=f"{figures['models']['embedder']} on {figures['data']}")
+
+
+@evaluate.command()
+@click.argument("folder", metavar="DATASET", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--split", default="test", show_default=True, help="Split to measure on; all takes every row.")
+@click.option(
+    "--pairs",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Compare these pairs: LFW's format, or CSV with path1, path2, same.",
+)
+@click.option(
+    "--triplets",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Take these triplets, made by `likeness triplets make`.",
+)
+@_out_option
+@_seed_option
+@_rounds_option
+@threshold_options
+@progress_option
+@common_options
+@click.pass_obj
+def dataset(
+    flags: Flags,
+    folder: Path,
+    split: str,
+    pairs: Path | None,
+    triplets: Path | None,
+    out: Path | None,
+    seed: int,
+    rounds: int,
+) -> None:
+    """Measure a model on a data set of crops.
+
+    Verification, identification with and without strangers, match and class accuracy, how true the probabilities are,
+    and gaps between groups where labels exist; each with a 95% interval. The model is --model; the crops must be
+    aligned as it wants them. A run that was stopped goes on where it was.
+    """
+    from likeness.data.dataset import Dataset
+    from likeness.evaluate.dataset import evaluate_dataset
+    from likeness.evaluate.report import write_report
+    from likeness.evaluate.tables import page_of, summary
+
+    _expect_report(out)
+    data = Dataset.read(folder)
+    bundle = flags.settings.library(flags.output.say).find(flags.settings.embedder)
+    cache = Path(flags.settings.cache).expanduser() / "evaluation"
+    with flags.output.progress("crops") as progress:
+        report = evaluate_dataset(
+            bundle,
+            data,
+            split,
+            cache=cache,
+            progress=progress,
+            pairs=pairs,
+            triplets=triplets,
+            settings=flags.settings,
+            rounds=rounds,
+            seed=seed,
+        )
+    page = write_report(report, out) if out is not None else None
+    if flags.output.as_json:
+        flags.output.json(report)
+    else:
+        flags.output.facts(summary(report), title=page_of(report).title)
+    if page is not None:
+        flags.output.say(f"Report: {page}")
+
+
+@evaluate.command()
+@click.argument("predictions", metavar="PREDICTIONS.csv", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Take the known ages and genders from this data set's labels.",
+)
+@click.option("--name", help="What the model is called in the report; unless said, the file's name.")
+@_out_option
+@_seed_option
+@_rounds_option
+@common_options
+@click.pass_obj
+def attributes(
+    flags: Flags, predictions: Path, data: Path | None, name: str | None, out: Path | None, seed: int, rounds: int
+) -> None:
+    """Measure predicted ages and genders against known ones.
+
+    The CSV has the columns path, predicted_age_years, predicted_gender, gender_probability (of the predicted gender),
+    and what is known as age_years and gender, unless --data names a data set whose labels say so.
+    """
+    from likeness.data.dataset import Dataset
+    from likeness.evaluate.attribute_tables import attributes_page, attributes_summary
+    from likeness.evaluate.attributes import evaluate_attributes, read_predictions
+    from likeness.evaluate.report import write_report
+
+    _expect_report(out)
+    known = Dataset.read(data) if data is not None else None
+    report = evaluate_attributes(
+        read_predictions(predictions, known),
+        name=name or predictions.stem,
+        data=known.facts.name if known is not None else predictions.name,
+        rounds=rounds,
+        seed=seed,
+    )
+    page = write_report(report, out) if out is not None else None
+    if flags.output.as_json:
+        flags.output.json(report)
+    else:
+        flags.output.facts(attributes_summary(report), title=attributes_page(report).title)
+    if page is not None:
+        flags.output.say(f"Report: {page}")
+
+
+@evaluate.command()
+@click.argument("reports", metavar="REPORT...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write all ROC and DET curves as a PNG here."
+)
+@click.option("--table", type=click.Path(path_type=Path, dir_okay=False), help="Write the table in Markdown here.")
+@common_options
+@click.pass_obj
+def compare(flags: Flags, reports: tuple[Path, ...], plot: Path | None, table: Path | None) -> None:
+    """Set several reports side by side.
+
+    Takes the report.json files that `likeness evaluate` wrote, or their folders.
+    """
+    from likeness.evaluate.compare import COLUMNS, differences, draw_comparison, markdown
+    from likeness.evaluate.compare import compare as compare_reports
+    from likeness.evaluate.report import expect_extra, read_report
+    from likeness.service.portraits import expect_writable, save_bytes
+
+    for target in (plot, table):
+        if target is not None:
+            expect_writable(target)
+    if plot is not None:
+        expect_extra()
+    found = [read_report(path) for path in reports]
+    rows = compare_reports(found)
+    if plot is not None:
+        save_bytes(draw_comparison(found), plot)
+    if table is not None:
+        save_bytes(markdown(rows).encode(), table)
+    if flags.output.as_json:
+        for row in rows:
+            flags.output.json(dict(zip(COLUMNS, row, strict=True)))
+    else:
+        flags.output.table(COLUMNS, rows)
+    for sentence in differences(found):
+        flags.output.warn(sentence)
+
+
+def _expect_report(folder: Path | None) -> None:
+    """Let a folder for a report pass, and what reports need: known before the work.
+
+    Raises:
+        ExtraMissing: a package is not installed.
+        StorageError: the folder cannot be written.
+    """
+    from likeness.evaluate.report import expect_extra
+
+    if folder is None:
+        return
+    expect_extra()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise StorageError(f"{str(folder)!r} cannot be written")

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "triplets": ("triplets", "Make, list and check triplets: two photos of a person and one of another."),
     "train": ("train", "Train a network by a recipe."),
     "evaluate": ("evaluate", "Measure models on data sets."),
+    "calibrate": ("calibrate", "Fit a model's probabilities and thresholds on known people."),
     "settings": ("settings", "Show every setting, its value, and where that comes from."),
     "audit": ("audit", "Show the gallery's audit trail."),
     "doctor": ("doctor", "Check that everything needed is there and well."),

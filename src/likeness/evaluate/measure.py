@@ -60,8 +60,10 @@ def measure(
     else:
         skipped["class accuracy"] = "the model carries no classifier"
     if extras.calibration is not None:
+        places = np.concatenate([pairs.first, pairs.second])
+        compared = sample.names[np.unique(sample.codes[places[places >= 0]])]
         figures["probabilities"] = judge_probabilities(
-            extras.calibration, similarity, pairs.genuine, pairs.weight, sample.names.tolist()
+            extras.calibration, similarity, pairs.genuine, pairs.weight, compared.tolist()
         )
     else:
         skipped["probabilities"] = "the model carries no calibration; `likeness calibrate` fits one"

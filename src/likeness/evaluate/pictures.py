@@ -89,7 +89,7 @@ def roc(found: Mapping[str, Mapping[str, Any]]) -> bytes:
 
 def det(found: Mapping[str, Mapping[str, Any]]) -> bytes:
     """The DET curves of one model or several: Martin et al. 1997."""
-    ticks = np.array([1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.5, 0.8, 0.95])
+    ticks = np.array([1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.5])
 
     def plot(axes: Any) -> None:
         lowest, least = 0.02, 0.02
@@ -98,7 +98,8 @@ def det(found: Mapping[str, Mapping[str, Any]]) -> bytes:
             shown = (fmr < 1) & (missed < 1)
             floor = max(0.5 / max(verified["genuine_pairs"], 1), 1e-6)
             missed = np.maximum(missed, floor)
-            lowest, least = min(lowest, floor), min(least, float(fmr[0]))
+            # Below three pairs a curve is chance.
+            lowest, least = min(lowest, floor), min(least, max(3 / verified["impostor_pairs"], 5e-6))
             label = f"{name} (EER {verified['equal_error_rate']:.2%})"
             axes.plot(deviate(fmr[shown]), deviate(missed[shown]), color=colour, lw=2, label=label)
         line = deviate(np.geomspace(1e-6, 0.95, 40))
@@ -106,7 +107,7 @@ def det(found: Mapping[str, Mapping[str, Any]]) -> bytes:
         middle = np.linspace(0.001, 0.999, 60)
         axes.plot(deviate(middle), deviate(1 - middle), color=GREY, ls=":", label="chance")
         for which, low in (("x", least), ("y", lowest)):
-            chosen = ticks[(ticks >= low) & (ticks <= 0.8)]
+            chosen = ticks[ticks >= low]
             getattr(axes, f"set_{which}ticks")(deviate(chosen), [f"{tick * 100:g}%" for tick in chosen])
         axes.set(
             xlabel="false-match rate",
@@ -114,7 +115,7 @@ def det(found: Mapping[str, Mapping[str, Any]]) -> bytes:
             xlim=deviate([least, 0.6]),
             ylim=deviate([lowest, 0.6]),
         )
-        axes.legend(loc="upper right", fontsize=9)
+        axes.legend(loc="lower left", fontsize=9)
 
     return figure(plot)
 

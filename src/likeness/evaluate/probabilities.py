@@ -16,15 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.calibration import Calibration
+from likeness.data.splits import person_key
 from likeness.evaluate import metrics
 
 Floats = NDArray[np.float64]
 STATED_RATES = (1e-2, 1e-3, 1e-4, 1e-5)
+BINS = 50
+"""Most pairs are certain: of fewer bins nearly all would stand at 0 and 1."""
 
 
 def digest_people(people: Iterable[str]) -> str:
-    """Hex digest of a set of people: the same people give the same, in whatever order they come."""
-    return hashlib.sha256("\n".join(sorted(set(people))).encode()).hexdigest()
+    """Hex digest of a set of people: the same people give the same, in whatever order and writing they come."""
+    return hashlib.sha256("\n".join(sorted({person_key(person) for person in people})).encode()).hexdigest()
 
 
 def hash_people(people: Iterable[str], *, salt: str | None = None) -> dict[str, Any]:
@@ -62,7 +65,7 @@ def judge_probabilities(
         return None
     # Halves: the prior of one half that the probabilities are stated for.
     weights = weights * np.where(same, 0.5 / weights[same].sum(), 0.5 / weights[~same].sum())
-    stated = metrics.reliability(calibration.probability(scores, prior=0.5), same, weights=weights)
+    stated = metrics.reliability(calibration.probability(scores, prior=0.5), same, weights=weights, bins=BINS)
     shared = people_of_calibration(calibration, people)
     return {
         "fitted_on": calibration.data,
@@ -97,4 +100,4 @@ def stated_rates(calibration: Calibration, impostor: Floats) -> list[dict[str, A
 
 
 def _hash(person: str, salt: str) -> str:
-    return hashlib.sha256(f"{salt}\n{person}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{salt}\n{person_key(person)}".encode()).hexdigest()[:12]

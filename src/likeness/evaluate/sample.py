@@ -52,6 +52,20 @@ class Sample:
         return np.where((first >= 0) & (second >= 0) & found[first] & found[second], scores, -np.inf)
 
 
+def choose_people(people: NDArray[np.str_], most: int, seed: int) -> NDArray[np.bool_]:
+    """Which photos `(n,)` to take so that they are at most `most`: all photos of people drawn by the seed."""
+    if len(people) <= most:
+        return np.ones(len(people), bool)
+    _, codes, counts = np.unique(people, return_inverse=True, return_counts=True)
+    order = np.random.default_rng([seed, 5]).permutation(len(counts))
+    total, taken = 0, []
+    for person in order.tolist():
+        if total + counts[person] <= most:
+            total += int(counts[person])
+            taken.append(person)
+    return np.isin(codes, taken)
+
+
 def labels_of(rows: Sequence[Row]) -> dict[str, NDArray[np.str_]]:
     """Labels by which groups are told apart: `gender`, `group`, and the decade of `age_years`; those that are known."""
     found = {name: np.array([_word(row.label(name)) for row in rows]) for name in ("gender", "group")}

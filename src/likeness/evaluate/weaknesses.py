@@ -34,10 +34,11 @@ def data_weaknesses(data: Mapping[str, Any]) -> list[str]:
             "figure that counts photos alike; verification counts people alike."
         )
     if data["unreadable"]:
-        found.append(f"{data['unreadable']:,} crops could not be read; they count as errors.")
+        found.append(f"Not readable: {_counted(data['unreadable'], 'crop')}, which count as errors.")
     if data.get("refused_when_cropped"):
         found.append(
-            f"{data['refused_when_cropped']:,} photos of the whole data set gave no crop; they are in no figure here."
+            f"Of the whole data set {_counted(data['refused_when_cropped'], 'photo')} gave no crop; "
+            "no figure here knows of that."
         )
     if data["split"] in ("train", "all"):
         found.append("If the model was trained on people of this data set, these figures flatter it.")
@@ -60,9 +61,9 @@ def _of_verification(found: Mapping[str, Any]) -> Iterator[str]:
             "differences below that mean nothing."
         )
     if found["pairs_without_a_face"]:
-        yield f"{found['pairs_without_a_face']:,} pairs have a photo without a usable face; they count as errors."
+        yield f"Without a usable face: {_counted(found['pairs_without_a_face'], 'pair')}, which count as errors."
     if found["pairs_left_out"]:
-        yield f"{found['pairs_left_out']:,} pairs of the file are about other splits and were left out."
+        yield f"Left out, as of other splits: {_counted(found['pairs_left_out'], 'pair')} of the file."
 
 
 def _of_identification(found: Mapping[str, Any]) -> Iterator[str]:
@@ -135,3 +136,7 @@ def _of_classes(found: Mapping[str, Any] | None) -> Iterator[str]:
             f"The classifier was asked about {found['photos']:,} photos of people it knows; "
             f"{found['photos_of_others']:,} others were left out, as it cannot say that it knows somebody not."
         )
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
