@@ -20,7 +20,6 @@ EVERYTHING = "all"
 """The split in the name of a file whose triplets were drawn from all rows."""
 _COLUMNS = ["anchor", "positive", "negative"]
 _NAME = re.compile(r"([a-z]+)-(\d+)-(-?\d+)")
-_CYCLE = 10_000
 _TRIES = 30
 
 
@@ -52,7 +51,7 @@ def make_triplets(rows: Iterable[Row], count: int, seed: int = 0) -> list[Triple
     """`count` triplets of the rows, the same for the same rows in any order, count and seed.
 
     Anchors' people come in rounds: each person of at least two photos once, in an order drawn for the round; so do
-    negatives' people. No triplet comes twice as long as there is another, which takes people whose triplets are used
+    negatives' people, and each person's photos. No triplet comes twice as long as there is another, which takes people whose triplets are used
     up out of the rounds. Names written differently (`person_key`) are one person.
 
     Raises:
@@ -84,72 +83,76 @@ def by_person(rows: Iterable[Row]) -> dict[str, list[str]]:
 def _distinct(photos: dict[str, list[str]], several: list[str], count: int, draw: random.Random) -> list[Triplet]:
     """Different triplets, `count` or all there are."""
     total = sum(map(len, photos.values()))
-    left = {person: len(photos[person]) * (len(photos[person]) - 1) for person in several}
-    left = {person: pairs * (total - len(photos[person])) for person, pairs in left.items()}
-    pairs = {person: _Cycle(len(photos[person]) * (len(photos[person]) - 1), draw) for person in several}
-    others = _Cycle(len(photos), draw)
-    names = list(photos)
+    left = {person: _pairs_of(photos[person]) * (total - len(photos[person])) for person in several}
+    pairs = {person: _Pairs(photos[person], draw) for person in several}
+    others = _Rounds(list(photos), draw)
+    strangers = {person: _Rounds(paths, draw) for person, paths in photos.items()}
     made: dict[Triplet, None] = {}
     while len(made) < count and left:
         for person in draw.sample(sorted(left), len(left)):
             if len(made) == count:
                 break
-            made[_new_triplet(photos, person, names, pairs[person], others, draw, made)] = None
+            for _ in range(_TRIES):
+                other = next(name for name in iter(others.next, None) if name != person)
+                triplet = Triplet(*pairs[person].next(), strangers[other].next())
+                if triplet not in made:
+                    break
+            else:
+                triplet = _any_new(photos, person, draw, made)
+            made[triplet] = None
             left[person] -= 1
             if not left[person]:
                 del left[person]
     return list(made)
 
 
-def _new_triplet(
-    photos: dict[str, list[str]],
-    person: str,
-    names: list[str],
-    pairs: _Cycle,
-    others: _Cycle,
-    draw: random.Random,
-    made: dict[Triplet, None],
-) -> Triplet:
-    """A triplet of this person that was not made before; there must be one."""
+def _any_new(photos: dict[str, list[str]], person: str, draw: random.Random, made: dict[Triplet, None]) -> Triplet:
+    """A triplet of this person, nearly all of whose are made, that is not; there must be one."""
     own = photos[person]
-    for _ in range(_TRIES):
-        anchor, positive = _pair(own, pairs.next())
-        other = names[others.next()]
-        if other == person:
-            other = names[others.next()]
-        if other != person:
-            triplet = Triplet(anchor, positive, draw.choice(photos[other]))
-            if triplet not in made:
-                return triplet
-    # Nearly all of this person's are made: look for one in order.
-    strangers = [path for name in names if name != person for path in photos[name]]
-    start = draw.randrange(len(own) * (len(own) - 1) * len(strangers))
-    for step in range(len(own) * (len(own) - 1) * len(strangers)):
-        pair, stranger = divmod((start + step) % (len(own) * (len(own) - 1) * len(strangers)), len(strangers))
-        triplet = Triplet(*_pair(own, pair), strangers[stranger])
-        if triplet not in made:
-            return triplet
-    raise AssertionError("a person without triplets left was drawn")
+    strangers = [path for other, paths in photos.items() if other != person for path in paths]
+    new = [
+        triplet
+        for anchor in own
+        for positive in own
+        if positive != anchor
+        for stranger in strangers
+        if (triplet := Triplet(anchor, positive, stranger)) not in made
+    ]
+    return draw.choice(new)
 
 
-def _pair(paths: list[str], number: int) -> tuple[str, str]:
-    """The ordered pair of different paths with this number, from 0 to n (n − 1) − 1."""
-    first, second = divmod(number, len(paths) - 1)
-    return paths[first], paths[second + (second >= first)]
+def _pairs_of(paths: Sequence[str]) -> int:
+    """How many ordered pairs of different paths there are."""
+    return len(paths) * (len(paths) - 1)
 
 
-class _Cycle:
-    """Numbers below `size`, each once (of many, ten thousand) before one comes again, in drawn order."""
+class _Rounds:
+    """All items once a round, each round in a new order."""
 
-    def __init__(self, size: int, draw: random.Random) -> None:
-        self._size, self._draw = size, draw
-        self._waiting: list[int] = []
+    def __init__(self, items: Sequence[str], draw: random.Random) -> None:
+        self._items, self._draw = items, draw
+        self._waiting: list[str] = []
 
-    def next(self) -> int:
-        """The next number."""
+    def next(self) -> str:
+        """The next item."""
         if not self._waiting:
-            self._waiting = self._draw.sample(range(self._size), min(self._size, _CYCLE))
+            self._waiting = self._draw.sample(self._items, len(self._items))
         return self._waiting.pop()
+
+
+class _Pairs:
+    """All ordered pairs of a person's photos, each once before one comes again; anchors take turns."""
+
+    def __init__(self, paths: Sequence[str], draw: random.Random) -> None:
+        self._paths = draw.sample(paths, len(paths))
+        self._steps = draw.sample(range(1, len(paths)), len(paths) - 1)
+        self._number = 0
+
+    def next(self) -> tuple[str, str]:
+        """The next anchor and positive."""
+        turn, place = divmod(self._number, len(self._paths))
+        self._number = (self._number + 1) % _pairs_of(self._paths)
+        return self._paths[place], self._paths[(place + self._steps[turn]) % len(self._paths)]
 
 
 def triplets_path(dataset: Path, split: str, count: int, seed: int) -> Path:
