@@ -94,6 +94,7 @@ def site() -> Iterator[Site]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.handle_error = lambda request, address: None  # a client that hangs up is part of the tests
     state.url = f"http://127.0.0.1:{server.server_port}"
     state.files["faces.bin"] = BODY
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

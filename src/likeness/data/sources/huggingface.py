@@ -23,6 +23,7 @@ from likeness.vision.sniff import sniff_kind
 
 _INDEX = "index.csv"
 _SKIPPED = "skipped.json"
+_SCRATCH = ".scratch"
 _LABEL_COLUMNS = ("identity", "label", "labels", "name", "person", "celebrity")
 _SAVED = ("dataset_dict.json", "dataset_info.json")
 _ENDINGS = {"jpeg": "jpg", "tiff": "tif"}
@@ -105,10 +106,10 @@ class HuggingFace(Source):
     def _unpacked(self, folder: Path, out: Path, progress: Told) -> Path:
         if (out / _INDEX).is_file():
             return out
-        parts = load_parts(folder)
         aside = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=out.parent))
         try:
-            entries = list(self._rows(parts, aside, progress))
+            entries = list(self._rows(load_parts(folder, aside / _SCRATCH), aside, progress))
+            shutil.rmtree(aside / _SCRATCH, ignore_errors=True)
             skipped = [(entry.path, entry.reason) for entry in entries if isinstance(entry, Skipped)]
             (aside / _SKIPPED).write_text(json.dumps(skipped), "utf-8")
             (aside / _INDEX).write_text(write_rows(entry for entry in entries if isinstance(entry, Row)), "utf-8")
@@ -164,8 +165,10 @@ class HuggingFace(Source):
         return self.image or images[0], self.label or next(iter(named + classes), "")
 
 
-def load_parts(folder: Path) -> dict[str, Any]:
+def load_parts(folder: Path, scratch: Path) -> dict[str, Any]:
     """The splits of a folder that `datasets` saved or can load, each a `datasets.Dataset`.
+
+    `scratch` gets what `datasets` unpacks; it must stay until the rows were read.
 
     Raises:
         DatasetError: it can not be loaded.
@@ -177,8 +180,7 @@ def load_parts(folder: Path) -> dict[str, Any]:
         if any((folder / name).is_file() for name in _SAVED):
             loaded = datasets.load_from_disk(str(folder))
         else:
-            with tempfile.TemporaryDirectory() as scratch:
-                loaded = datasets.load_dataset(str(folder), cache_dir=scratch, keep_in_memory=True)
+            loaded = datasets.load_dataset(str(folder), cache_dir=str(scratch))
     except LikenessError:
         raise
     except Exception as error:  # the library raises whatever its readers raise
