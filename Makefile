@@ -1,11 +1,13 @@
 # make demo   sets everything up and shows what Likeness does, on the samples
 # make test   sets everything up and checks everything
+# make tflite adds the environment that writes TensorFlow Lite files; without it the tests of that are skipped
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+TFLITE := .venv-tflite
 
-.PHONY: setup demo test lint fast bench clean
+.PHONY: setup tflite demo test lint fast bench clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -22,6 +24,18 @@ $(STAMP): pyproject.toml scripts/dev/torchvision_nms.py
 	  echo "import _torchvision_nms" > "$$site/_torchvision_nms.pth"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	$(BIN)/python -m pip install --quiet --no-deps "face_recognition==1.3.0"
+	touch $@
+
+tflite: $(TFLITE)/.ready
+
+# The converter pins old versions of common packages. They lie in an environment in front of the first one, which lends
+# it all the rest, torch above all; nothing in the first is touched.
+$(TFLITE)/.ready: $(STAMP)
+	$(BIN)/python -m venv --without-pip $(TFLITE)
+	base=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") && \
+	  site=$$($(TFLITE)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") && \
+	  echo "import site; site.addsitedir('$$base')" > "$$site/_likeness_base.pth"
+	$(TFLITE)/bin/python -m pip install --quiet --editable ".[tflite]"
 	touch $@
 
 demo: setup
@@ -45,4 +59,4 @@ bench: setup
 	cd benchmarks && ../$(BIN)/python search.py --json results/search.json
 
 clean:
-	rm -rf $(VENV) demo-out
+	rm -rf $(VENV) $(TFLITE) demo-out

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +21,8 @@ import numpy as np
 from likeness.errors import InputError
 from likeness.runtime import load_quantization
 from likeness.train.onnx_export import INPUT, run_onnx, write_model
-from likeness.train.parity import unit
-from likeness.types import Pixels, Vector
+from likeness.train.parity import cosines, ms_a_face
+from likeness.types import Pixels
 from likeness.vision.session import Session
 
 GOAL = 0.995
@@ -111,12 +110,12 @@ def quantize_onnx(
         part = target.with_name(f".{target.name}.part")
         part.write_bytes(made.read_bytes())
         part.replace(target)
-    cosines = _cosines(run_onnx(target, held_out), run_onnx(source, held_out))
+    near = cosines(run_onnx(target, held_out), run_onnx(source, held_out))
     found = Quantized(
         bytes_before=source.stat().st_size,
         bytes_after=target.stat().st_size,
-        mean_cosine=float(cosines.mean()),
-        min_cosine=float(cosines.min()),
+        mean_cosine=float(near.mean()),
+        min_cosine=float(near.min()),
         crops=len(held_out),
         ms_before=_ms_a_face(source, held_out),
         ms_after=_ms_a_face(target, held_out),
@@ -188,7 +187,7 @@ class _Work:
 
     def score(self, path: Path, crops: int = _JUDGES) -> float:
         """Mean cosine of a file's embeddings to those of the floats, on some of the crops seen."""
-        return float(_cosines(run_onnx(path, self._judges[:crops]), self._floats[:crops]).mean())
+        return float(cosines(run_onnx(path, self._judges[:crops]), self._floats[:crops]).mean())
 
     def _find_ranges(self, options: dict[str, Any]) -> Any:
         calibrator = self._library.create_calibrator(
@@ -210,18 +209,6 @@ class _Reader:
         return None if batch is None else {INPUT: batch}
 
 
-def _cosines(found: Vector, floats: Vector) -> Vector:
-    products: Vector = (unit(found) * unit(floats)).sum(axis=1)
-    return products
-
-
-def _ms_a_face(path: Path, crops: Pixels, *, runs: int = 7) -> float:
-    """Milliseconds for one face in a batch, on one core; the quickest of some runs."""
+def _ms_a_face(path: Path, crops: Pixels) -> float:
     session, batch = Session(path, threads=1), crops[:_BATCH]
-    session.run(**{INPUT: batch})
-    quickest = float("inf")
-    for _ in range(runs):
-        start = time.perf_counter()
-        session.run(**{INPUT: batch})
-        quickest = min(quickest, time.perf_counter() - start)
-    return quickest / len(batch) * 1000
+    return ms_a_face(lambda: session.run(**{INPUT: batch}), len(batch))
