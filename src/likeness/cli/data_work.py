@@ -124,6 +124,9 @@ def _tell_crops(flags: Flags, out: Path, done: Cropped) -> None:
     metavar="FILE",
     help="People who must be in the test split, a name a line.",
 )
+@click.option(
+    "--nameless", is_flag=True, help="Place each photo without identity by itself, which else is in no split."
+)
 @click.option("--quick", is_flag=True, help="Compare files only, not pictures, when looking for leaks.")
 @click.option("--embeddings", is_flag=True, help="Look for people in two splits who look like one, by the model.")
 @progress_option
@@ -137,6 +140,7 @@ def split(
     seed: int,
     keep: bool,
     test_people: Path | None,
+    nameless: bool,
     quick: bool,
     embeddings: bool,
 ) -> int:
@@ -159,9 +163,10 @@ def split(
     )
     if test_people is not None:
         fixed |= _named_for_test(found, test_people)
-    rows = split_by_person(found.rows, shares=wanted, min_photos=min_photos, seed=seed, fixed=fixed)
+    rows = split_by_person(found.rows, shares=wanted, min_photos=min_photos, seed=seed, fixed=fixed, nameless=nameless)
     words = f"likeness data split {shlex.quote(str(dataset))} --shares {shares} --min-photos {min_photos} --seed {seed}"
     words += " --keep" if keep else ""
+    words += " --nameless" if nameless else ""
     words += f" --test-people {shlex.quote(str(test_people))}" if test_people else ""
     done = found.with_rows(rows, step=words)
     bundle = flags.settings.library(flags.output.say).find(flags.settings.embedder) if embeddings else None

@@ -187,7 +187,8 @@ class _People:
         means = self.sums / np.maximum(self.counts, 1)[:, None]
         splits = [""] * len(self.keys)
         for row, at in zip(rows, self.place, strict=True):
-            splits[at] = row.split if at >= 0 else splits[at]
+            if at >= 0:
+                splits[at] = row.split
         found = []
         for start in range(0, len(self.keys), _BLOCK):
             similar = means[start : start + _BLOCK] @ means.T

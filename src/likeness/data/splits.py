@@ -22,12 +22,14 @@ def split_by_person(
     min_photos: int = 2,
     seed: int = 0,
     fixed: Mapping[str, Split] | None = None,
+    nameless: bool = False,
 ) -> tuple[Row, ...]:
     """The rows with their split: people in the order of a hash of seed and name, cut where the shares say.
 
     A person is what `person_key` says, so that names written differently stay together. Rows of people with fewer
     than `min_photos`, and those without identity, are in no split. `fixed` puts people (by identity) into a split;
-    the shares then hold of all people, as far as the others suffice.
+    the shares then hold of all people, as far as the others suffice. With `nameless` each photo without identity is
+    placed by itself, as if it were a person's only one and that were enough.
 
     Args:
         shares: of train, validation and test; they are scaled to sum to 1.
@@ -41,13 +43,13 @@ def split_by_person(
     bound = _by_key(fixed or {})
     counted = sorted(key for key, count in photos.items() if count >= min_photos)
     placed = {key: bound[key] for key in counted if key in bound}
-    free = sorted((key for key in counted if key not in bound), key=lambda key: _place(seed, key))
-    wanted = _whole(fractions, len(counted))
-    room = [max(count - sum(split == name for split in placed.values()), 0) for count, name in _named(wanted)]
-    for count, name in _named(_whole(room, len(free)) if sum(room) else _whole(fractions, len(free))):
-        placed |= dict.fromkeys(free[:count], name)
-        free = free[count:]
-    return tuple(replace(row, split=placed.get(person_key(row.identity), "") if row.identity else "") for row in listed)
+    placed |= _place([key for key in counted if key not in bound], fractions, seed, tuple(placed.values()))
+    alone = sorted(_lone_key(row) for row in listed if nameless and not row.identity)
+    placed |= _place(alone, fractions, seed)
+    return tuple(
+        replace(row, split=placed.get(person_key(row.identity) if row.identity else _lone_key(row), ""))
+        for row in listed
+    )
 
 
 def person_key(identity: str) -> str:
@@ -93,8 +95,21 @@ def _by_key(fixed: Mapping[str, Split]) -> dict[str, Split]:
     return bound
 
 
-def _place(seed: int, key: str) -> bytes:
-    return hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogatepass")).digest()
+def _place(keys: Sequence[str], fractions: Sequence[float], seed: int, taken: Sequence[Split] = ()) -> dict[str, Split]:
+    """A split for each key, in order of their hashes, so that the shares hold with those that are `taken` already."""
+    wanted = _whole(fractions, len(keys) + len(taken))
+    room = [max(count - sum(split == name for split in taken), 0) for count, name in _named(wanted)]
+    ordered = sorted(keys, key=lambda key: hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogatepass")).digest())
+    placed: dict[str, Split] = {}
+    for count, name in _named(_whole(room if sum(room) else fractions, len(keys))):
+        placed |= dict.fromkeys(ordered[:count], name)
+        ordered = ordered[count:]
+    return placed
+
+
+def _lone_key(row: Row) -> str:
+    """What a photo without identity is placed by; no person's key begins so."""
+    return f"\0{row.photo or row.path}"
 
 
 def _named(counts: Sequence[int]) -> list[tuple[int, Split]]:

@@ -51,8 +51,8 @@ def make_triplets(rows: Iterable[Row], count: int, seed: int = 0) -> list[Triple
     """`count` triplets of the rows, the same for the same rows in any order, count and seed.
 
     Anchors' people come in rounds: each person of at least two photos once, in an order drawn for the round; so do
-    negatives' people, and each person's photos. No triplet comes twice as long as there is another, which takes people whose triplets are used
-    up out of the rounds. Names written differently (`person_key`) are one person.
+    negatives' people, and each person's photos. No triplet comes twice as long as there is another; people whose
+    triplets are used up leave the rounds. Names written differently (`person_key`) are one person.
 
     Raises:
         InputError: there are fewer than two people, or nobody has two photos.
