@@ -81,6 +81,7 @@ def _in_place(bundle: Bundle, calibration: Calibration) -> Bundle:
 
 
 def _fill(bundle: Bundle, calibration: Calibration, folder: Path, name: str) -> None:
+    folder.chmod(0o755)  # made as a private folder for temporary files
     roles: Mapping[str, str] = {key: file.path for key, file in bundle.manifest.files.items() if key != KEY}
     for path in set(roles.values()):
         shutil.copyfile(bundle.folder / path, folder / path)

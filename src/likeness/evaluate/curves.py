@@ -121,8 +121,15 @@ class Binned:
         bins = np.nan_to_num((np.minimum(similarity, 1.0) + 1) / 2 * BINS, neginf=-1.0)
         # From the most similar down, so that running sums are rates; the last bin has no faces.
         self._bin = np.where(np.isfinite(similarity), BINS - np.clip(bins, 0, BINS).astype(np.intp), BINS + 1)
-        self._fold, self._genuine, self._weight, self._balanced = pairs.fold, same, pairs.weight, pairs.balanced
+        self._weight, self._balanced = pairs.weight, pairs.balanced
         self._folds = int(pairs.fold.max()) + 1 if len(pairs.fold) else 0
+        # Of impostor and of genuine pairs: which they are, their bins, those in folds, and those's places in a table.
+        self._kinds = []
+        for kind in (False, True):
+            chosen = np.nonzero(same == kind)[0]
+            held = chosen[pairs.fold[chosen] >= 0]
+            places = pairs.fold[held] * (BINS + 2) + self._bin[held]
+            self._kinds.append((chosen, self._bin[chosen], held, places))
 
     def weights(self, counts: Floats | None) -> Floats:
         """Each pair's weight where person k was drawn `counts[k]` times; None for everybody once."""
@@ -134,9 +141,7 @@ class Binned:
 
     def curve(self, weights: Floats) -> Curve | None:
         """The curve of the pairs with these weights; None where a kind has none."""
-        sums = [
-            np.bincount(self._bin[kind], weights[kind], BINS + 2).cumsum() for kind in (~self._genuine, self._genuine)
-        ]
+        sums = [np.bincount(bins, weights[chosen], BINS + 2).cumsum() for chosen, bins, _, _ in self._kinds]
         if min(each[-1] for each in sums) <= 0:
             return None
         thresholds = np.concatenate([[np.inf], 1 - 2 * np.arange(BINS + 1) / BINS, [-np.inf]])
@@ -145,17 +150,12 @@ class Binned:
 
     def accuracy(self, weights: Floats) -> tuple[float, ...] | None:
         """Accuracy of each fold at the threshold that is best on the others; pairs without faces count as errors."""
-        held = self._fold >= 0
         if self._folds < 2:
             return None
         table = np.zeros((2, self._folds, BINS + 2))
-        for kind in (0, 1):
-            chosen = held & (self._genuine == bool(kind))
-            at = self._fold[chosen] * (BINS + 2) + self._bin[chosen]
-            sums = np.bincount(at, weights[chosen], self._folds * (BINS + 2)).reshape(self._folds, -1)
-            if self._balanced:
-                sums = sums / max(sums.sum(), 1e-300)
-            table[kind] = sums
+        for kind, (_, _, held, places) in enumerate(self._kinds):
+            sums = np.bincount(places, weights[held], self._folds * (BINS + 2)).reshape(self._folds, -1)
+            table[kind] = sums / max(sums.sum(), 1e-300) if self._balanced else sums
         return tuple(self._held_out(table, fold) for fold in range(self._folds) if table[:, fold].sum() > 0)
 
     def _held_out(self, table: Floats, fold: int) -> float:

@@ -82,7 +82,7 @@ def roc(found: Mapping[str, Mapping[str, Any]]) -> bytes:
         axes.plot(chance, chance, color=GREY, ls=":", label="chance")
         axes.set_xscale("log")
         axes.set(xlabel="false-match rate", ylabel="true-accept rate", ylim=(-0.02, 1.02), xlim=(least, 1))
-        axes.legend(loc="lower right", fontsize=9)
+        axes.legend(loc="lower left", bbox_to_anchor=(0.02, 0.04), fontsize=9)
 
     return figure(plot)
 
@@ -146,7 +146,7 @@ def _cmc(closed: Mapping[str, Any]) -> bytes:
         axes.plot(ranks, ranks * closed["chance"], color=GREY, ls=":", label="chance")
         low = closed["cmc"][0]
         bottom = 0.0 if low < 0.6 else low - (1 - low) - 0.02
-        axes.set(xlabel="rank k", ylabel="share of probes", ylim=(bottom, 1.01))
+        axes.set(xlabel="rank k", ylabel="share of probes", ylim=(bottom, 1 + (1 - bottom) / 50))
         axes.set_xticks(ranks[:: max(len(ranks) // 10, 1)])
         if bottom > ranks[-1] * closed["chance"]:
             axes.annotate(

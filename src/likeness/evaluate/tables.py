@@ -68,7 +68,7 @@ def headlines(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     for rate in ("1e-03", "1e-02"):
         if rate in verified["tar_at_fmr"]:
             tar = share(verified["tar_at_fmr"][rate])
-            found.append((f"accepted at FMR {float(rate):g}", tar, interval(verified["tar_at_fmr_interval"][rate])))
+            found.append((f"accepted at FMR {plain_rate(rate)}", tar, interval(verified["tar_at_fmr_interval"][rate])))
             break
     error = share(verified["equal_error_rate"])
     found.append(("equal error rate", error, interval(verified["equal_error_rate_interval"])))
@@ -93,7 +93,7 @@ def summary(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     opened = report["identification"]["open"]
     if opened is not None:
         rows += [
-            (f"  found at FPIR {float(rate):g}", f"{share(found)}  {interval(opened['dir_at_fpir_interval'][rate])}")
+            (f"  found at FPIR {plain_rate(rate)}", f"{share(found)}  {interval(opened['dir_at_fpir_interval'][rate])}")
             for rate, found in opened["dir_at_fpir"].items()
         ]
     if "probabilities" in report:
@@ -124,6 +124,11 @@ def small(rate: float | None) -> str:
     return "—" if rate is None else f"{rate:.2g}"
 
 
+def plain_rate(rate: float | str) -> str:
+    """A round rate: `0.001`, `1e-5`."""
+    return f"{float(rate):g}".replace("e-0", "e-")
+
+
 def _verification(found: Mapping[str, Any]) -> Table:
     rows = [
         ("accuracy, threshold from the other folds", share(found["accuracy"]), interval(found["accuracy_interval"])),
@@ -138,13 +143,13 @@ def _verification(found: Mapping[str, Any]) -> Table:
         threshold = found["threshold_at_fmr"][rate]
         rows.append(
             (
-                f"true-accept rate at FMR {float(rate):g} (similarity ≥ {threshold:.4f})",
+                f"true-accept rate at FMR {plain_rate(rate)} (similarity ≥ {threshold:.4f})",
                 share(tar),
                 interval(found["tar_at_fmr_interval"][rate]),
             )
         )
     rows += [
-        (f"true-accept rate at FMR {float(rate):g}", "refused", why) for rate, why in found["refused_rates"].items()
+        (f"true-accept rate at FMR {plain_rate(rate)}", "refused", why) for rate, why in found["refused_rates"].items()
     ]
     note = (
         f"{found['genuine_pairs']:,} genuine and {found['impostor_pairs']:,} impostor pairs: {found['protocol']}. "
@@ -237,7 +242,7 @@ def _probabilities(report: Mapping[str, Any]) -> list[Table]:
     ]
     rows += [
         (
-            f"false-match rate stated {row['stated']:g}",
+            f"false-match rate stated {plain_rate(row['stated'])}",
             small(row["observed"]),
             f"{row['matched']:,} of {row['impostor_pairs']:,} pairs",
         )
@@ -266,7 +271,7 @@ def _groups(report: Mapping[str, Any]) -> list[Table]:
         words = {"fmr_largest_over_smallest": "FMR", "miss_rate_largest_over_smallest": "miss rate"}
         gaps = [f"{words[name]} {ratio:.2f}" for name, ratio in table["ratios"].items() if ratio is not None]
         note = (
-            f"At one threshold for all, {found['threshold']:.4f} (FMR {float(found['global_fmr']):g} over everybody); "
+            f"At one threshold for all, {found['threshold']:.4f} (FMR {plain_rate(found['global_fmr'])} over everybody); "
             "impostor pairs within the group." + (f" Largest over smallest: {', '.join(gaps)}." if gaps else "")
         )
         columns = ("group", "people", "TAR", "95% interval", "FMR", "95% interval")

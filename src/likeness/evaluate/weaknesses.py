@@ -47,7 +47,7 @@ def data_weaknesses(data: Mapping[str, Any]) -> list[str]:
 
 def _of_verification(found: Mapping[str, Any]) -> Iterator[str]:
     if found["refused_rates"]:
-        rates = ", ".join(f"{float(rate):g}" for rate in found["refused_rates"])
+        rates = ", ".join(f"{float(rate):g}".replace("e-0", "e-") for rate in found["refused_rates"])
         yield (
             f"{found['impostor_pairs']:,} impostor pairs say nothing of false-match rates of {rates}: fewer than 30 "
             "false matches would be behind them."
