@@ -48,8 +48,8 @@ def choose_material(dataset: Dataset, recipe: Recipe) -> Material:
         DatasetError: there are too few people or photos.
     """
     part, random = recipe.data, np.random.default_rng(recipe.loop.seed)
-    by_person = _by_person(dataset.of_split("train"))
-    names = sorted(by_person)
+    groups = by_person(dataset.of_split("train"))
+    names = sorted(groups)
     if part.max_people is not None and len(names) > part.max_people:
         names = sorted(random.choice(names, part.max_people, replace=False).tolist())
     if len(names) < 2:
@@ -59,8 +59,8 @@ def choose_material(dataset: Dataset, recipe: Recipe) -> Material:
     learnt: list[Row] = []
     held: list[Row] = []
     for name in names:
-        rows = by_person[name]
-        back = part.hold_photos if len(rows) >= LEFT_TO_LEARN + part.hold_photos else 0
+        rows = groups[name]
+        back = min(part.hold_photos, max(0, len(rows) - LEFT_TO_LEARN))
         order = random.permutation(len(rows))
         held += [rows[at] for at in sorted(order[:back])]
         learnt += [rows[at] for at in sorted(order[back:])]
@@ -86,12 +86,12 @@ def crops_of(
 
 def _validation(dataset: Dataset, most: int, random: np.random.Generator) -> Photos:
     """Whole people, drawn until there are `most` photos; of one person at most 20, so that nobody decides alone."""
-    by_person = _by_person(dataset.of_split("validation"))
+    groups = by_person(dataset.of_split("validation"))
     chosen: list[Row] = []
-    for name in random.permutation(sorted(by_person)).tolist():
+    for name in random.permutation(sorted(groups)).tolist():
         if len(chosen) >= most:
             break
-        chosen += by_person[name][:20]
+        chosen += groups[name][:20]
     people = tuple(sorted({row.identity for row in chosen}))
     if len(people) < 2 or len(chosen) == len(people):
         raise DatasetError(
@@ -101,7 +101,8 @@ def _validation(dataset: Dataset, most: int, random: np.random.Generator) -> Pho
     return _photos(chosen, people)
 
 
-def _by_person(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def by_person(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Each person's rows in order of their path, people in order of their first; rows that name nobody are left out."""
     found: dict[str, list[Row]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row.path):
         if row.identity:

@@ -20,7 +20,11 @@ _NORMALISATIONS = {
     # What ImageNet's networks were trained with, in units of pixel values.
     "imagenet": ((123.675, 116.28, 103.53), (1 / 58.395, 1 / 57.12, 1 / 57.375)),
     "centred": ((127.5, 127.5, 127.5), (1 / 128, 1 / 128, 1 / 128)),
+    # Networks that came from a bundle do it themselves.
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
+FROM_BUNDLE = "bundle"
+"""The backbone of a fine-tuning: the network of another bundle, kept beside the training's record."""
 
 
 class _Part(BaseModel):
@@ -28,7 +32,7 @@ class _Part(BaseModel):
 
 
 class NetworkPart(_Part):
-    """The network: `backbone` is one of timm's names or `inception-resnet-v1`.
+    """The network: `backbone` is one of timm's names, `inception-resnet-v1`, or `bundle` where a bundle is fine-tuned.
 
     `pretrained` asks for ImageNet weights; `weights` is the file of a state dict of your own, which wins.
     `blocks` and `width` shrink an `inception-resnet-v1`.
@@ -37,7 +41,7 @@ class NetworkPart(_Part):
     backbone: str
     dimension: int = Field(512, ge=8, le=4096)
     side_px: int = Field(112, ge=32, le=1024)
-    normalise: Literal["imagenet", "centred"] = "imagenet"
+    normalise: Literal["imagenet", "centred", "none"] = "imagenet"
     pretrained: bool = True
     weights: Path | None = None
     drop: float = Field(0.0, ge=0, lt=1)
@@ -77,15 +81,27 @@ class ArcFacePart(_Part):
     scale: float = Field(64.0, gt=0)
 
 
-TaskPart = Annotated[TripletPart | SoftmaxPart | ArcFacePart, Field(discriminator="kind")]
+class FineTunePart(_Part):
+    """A network that knows faces learns its owner's people: cross-entropy over cosines to each person's centre.
+
+    The centres begin at the means of the people's embeddings. `anchor` weighs the squared distance of all weights from
+    where they began, so that few photos do not undo what many taught. Li et al. 2018, "L2-SP".
+    """
+
+    kind: Literal["fine-tune"] = "fine-tune"
+    scale: float = Field(64.0, gt=0)
+    anchor: float = Field(1.0, ge=0)
+
+
+TaskPart = Annotated[TripletPart | SoftmaxPart | ArcFacePart | FineTunePart, Field(discriminator="kind")]
 
 
 class DataPart(_Part):
     """Batches. `per_person` photos of each person stand in a batch, 0 shuffles all photos.
 
-    `hold_photos` of each training person with enough of them (three or more stay) are not trained on but tell how
-    often the classifier names them rightly. `validation_photos` and `max_people` bound the work. `workers` are the
-    processes that prepare pictures; with 0 the training itself does, which on a busy machine costs it ten times as much.
+    `hold_photos` of each training person, as long as three stay, are not trained on but tell how often the classifier
+    names them rightly. `validation_photos` and `max_people` bound the work. `workers` processes
+    prepare pictures; with 0 the training itself does, which on a busy machine costs it ten times as much.
     """
 
     batch_size: int = Field(64, ge=2)

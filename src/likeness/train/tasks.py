@@ -10,7 +10,7 @@ from pytorch_metric_learning import losses, miners
 from torch import Tensor, nn
 from torch.nn import functional
 
-from likeness.train.recipe import ArcFacePart, SoftmaxPart, TripletPart
+from likeness.train.recipe import ArcFacePart, FineTunePart, SoftmaxPart, TaskPart, TripletPart
 
 Batch = tuple[Tensor, Tensor]
 """Pictures `(b, 3, s, s)` and numbers of their people `(b,)`."""
@@ -103,12 +103,39 @@ class ArcFaceTask(Task):
         return functional.normalize(weights, dim=0).T
 
 
-def build_task(network: nn.Module, part: TripletPart | SoftmaxPart | ArcFacePart, people: int, dimension: int) -> Task:
+class FineTuneTask(Task):
+    """Cosines to people's centres, and an anchor at the weights it began with."""
+
+    def __init__(self, network: nn.Module, part: FineTunePart, people: int, dimension: int) -> None:
+        super().__init__(network)
+        self.centres = nn.Parameter(torch.randn(people, dimension))
+        self.scale, self.anchor = part.scale, part.anchor
+        # Not part of the state: a training that goes on begins from the same bundle again.
+        self._began = [value.detach().clone() for value in network.parameters()]
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """`loss`, how far the weights have `moved` (squared), and the share of the batch that is named rightly."""
+        pictures, people = batch
+        unit = functional.normalize(self.network(pictures).float(), dim=1)
+        logits = self.scale * unit @ functional.normalize(self.centres, dim=1).T
+        pairs = zip(self.network.parameters(), self._began, strict=True)
+        moved = torch.stack([(now - then.to(now.device)).square().sum() for now, then in pairs]).sum()
+        loss = functional.cross_entropy(logits, people) + self.anchor * moved
+        return {"loss": loss, "moved": moved, "right": (logits.argmax(1) == people).float().mean()}
+
+    def class_weights(self) -> Tensor:
+        """The people's centres."""
+        return functional.normalize(self.centres, dim=1)
+
+
+def build_task(network: nn.Module, part: TaskPart, people: int, dimension: int) -> Task:
     """The task of a recipe for this many people."""
     if isinstance(part, TripletPart):
         return TripletTask(network, part, people, dimension)
     if isinstance(part, SoftmaxPart):
         return SoftmaxTask(network, part, people, dimension)
+    if isinstance(part, FineTunePart):
+        return FineTuneTask(network, part, people, dimension)
     return ArcFaceTask(network, part, people, dimension)
 
 

@@ -1,0 +1,63 @@
+"""The network that came out of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from likeness.errors import DatasetError
+from likeness.train.from_onnx import OnnxNetwork
+from likeness.train.networks import build_network
+from likeness.train.recipe import FROM_BUNDLE, NetworkPart
+from likeness.train.run import BEST, CHECKPOINTS, Run
+from likeness.train.tasks import build_task
+
+BASE = "base.onnx"
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A training's record, its best network ready to run, and the classifier's rows `(people, d)` if it had one."""
+
+    run: Run
+    network: nn.Module
+    classes: Tensor | None
+
+
+def load_trained(folder: Path) -> Trained:
+    """The best network of the training in a folder; which need not be finished.
+
+    Raises:
+        DatasetError: there is no training, it has not come to the end of an epoch, or its checkpoint is damaged.
+    """
+    run = Run.read(folder)
+    part = run.recipe.network
+    network = read_base(folder, part) if part.backbone == FROM_BUNDLE else build_network(part, blank=True)
+    task = build_task(network, run.recipe.task, len(run.people), part.dimension)
+    task.load_state_dict(task_state(folder))
+    weights = task.class_weights()
+    return Trained(run, task.network.eval(), None if weights is None else weights.detach())
+
+
+def read_base(folder: Path, part: NetworkPart) -> nn.Module:
+    """The network that a fine-tuning began with, from its folder."""
+    return OnnxNetwork(folder / BASE, part.dimension)
+
+
+def task_state(folder: Path) -> dict[str, Tensor]:
+    """The state dict of the best task of a training.
+
+    Raises:
+        DatasetError: there is none yet, or it is damaged.
+    """
+    path = folder / CHECKPOINTS / BEST
+    if not path.is_file():
+        raise DatasetError(f"the training in {str(folder)!r} has not come to the end of an epoch yet")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except Exception as error:  # torch raises a class of its own for each kind of damage
+        raise DatasetError(f"the checkpoint {str(path)!r} cannot be read: {type(error).__name__}") from error
+    return {name.removeprefix("task."): value for name, value in state.items() if name.startswith("task.")}

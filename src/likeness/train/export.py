@@ -1,0 +1,180 @@
+"""From a training's folder to a model bundle that the product runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from likeness.bundle import Bundle, place_folder, sha256_of, write_manifest
+from likeness.data.dataset import Dataset
+from likeness.errors import Conflict, DatasetError
+from likeness.train.checkpoint import Trained, load_trained
+from likeness.train.crops import load_crops
+from likeness.train.material import by_person
+from likeness.train.onnx_export import export_onnx, onnx_input
+from likeness.train.parity import Parity
+from likeness.train.quantize import Quantized, quantize_onnx
+from likeness.train.run import Run
+from likeness.types import Pixels
+
+MODEL = "model.onnx"
+CLASSES = "classes.npz"
+REAL_CROPS = 32
+CALIBRATION_CROPS = 256
+WEIGHTS = "not stated: trained with Likeness; the licences of the data and of the weights it began with apply"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A bundle that was written, how near it comes to the network, and what int8 changed where asked for."""
+
+    bundle: Bundle
+    parity: Parity
+    quantized: Quantized | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        facts: dict[str, Any] = {"bundle": str(self.bundle.folder), "parity": self.parity.as_dict()}
+        return facts | ({"int8": self.quantized.as_dict()} if self.quantized else {})
+
+
+def export_run(
+    folder: Path,
+    target: Path,
+    *,
+    dataset: Dataset | None = None,
+    name: str | None = None,
+    licence: str = WEIGHTS,
+    int8: bool = False,
+    keep_classes: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Exported:
+    """Write the best network of a training as the bundle `target`, without its classifier.
+
+    With `dataset` parity is measured on its crops too; int8 needs them, of people who were trained on.
+    `keep_classes` keeps the classifier's rows and the people's names beside the network, for class accuracy.
+
+    Raises:
+        DatasetError: there is no finished epoch, or int8 is asked for without the crops.
+        Conflict: `target` is there already.
+        ExportFailed: the file does not agree with the network.
+    """
+    trained = load_trained(folder)
+    if target.exists():
+        raise Conflict(f"{str(target)!r} is there already", hint="name another folder")
+    if int8 and dataset is None:
+        raise DatasetError("int8 is calibrated on crops of people who were trained on", hint="name them with --data")
+    crops = training_crops(trained.run, dataset, CALIBRATION_CROPS if int8 else REAL_CROPS) if dataset else None
+    if keep_classes and trained.classes is None:
+        raise DatasetError(f"the training in {str(folder)!r} learnt no classifier that could be kept")
+    found: dict[str, Any] = {}
+
+    def fill(aside: Path) -> None:
+        say("Exporting the network …")
+        found["parity"], found["quantized"] = write_network(
+            trained.network, trained.run, aside, crops=crops, int8=int8, say=say
+        )
+        roles = {"model": MODEL}
+        if keep_classes:
+            _write_classes(trained, aside / CLASSES)
+            roles["classes"] = CLASSES
+        facts = describe_bundle(trained.run, aside / MODEL, name=name or target.name, licence=licence)
+        facts["origin"]["parity"] = found["parity"].as_dict()
+        if found["quantized"]:
+            facts["origin"]["int8"] = found["quantized"].as_dict()
+        write_manifest(aside, facts, roles)
+
+    bundle = place_folder(target, fill)
+    return Exported(bundle, found["parity"], found["quantized"])
+
+
+def write_network(
+    network: nn.Module,
+    run: Run,
+    folder: Path,
+    *,
+    crops: Pixels | None,
+    int8: bool,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[Parity, Quantized | None]:
+    """Write `model.onnx` into a folder, as float32 or, calibrated on `crops`, as int8."""
+    spec = run.recipe.network.input
+    few = None if crops is None else crops[:REAL_CROPS]
+    if not int8:
+        return export_onnx(network, spec, folder / MODEL, crops=few), None
+    assert crops is not None
+    whole = folder / "float32.onnx"
+    parity = export_onnx(network, spec, whole, crops=few)
+    say("Quantizing …")
+    quantized = quantize_onnx(whole, crops, folder / MODEL)
+    whole.unlink()
+    return parity, quantized
+
+
+def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS) -> dict[str, Any]:
+    """The manifest of a trained bundle, less its files; its embedding space is named by the network's digest."""
+    part, data = run.recipe.network, run.data
+    return {
+        "name": name,
+        "version": "1",
+        "role": "embedder",
+        "engine": "aligned-crop",
+        "summary": f"{run.recipe.summary.rstrip('.')}; trained on {data.people:,} people of {data.name}.",
+        "input": onnx_input(part.input).model_dump(mode="json"),
+        "alignment": {"template_px": data.crops.template_for(part.side_px)},
+        "embedding": {"dimension": part.dimension, "space": f"{run.recipe.name}-{sha256_of(model)[:12]}"},
+        "metrics": [
+            {
+                "name": key,
+                "value": value,
+                "data": f"{data.name}, {data.validation_people} people who were not trained on; they chose the epoch",
+                "protocol": f"during training, epoch {run.best + 1}",
+                "date": datetime.now(UTC).date().isoformat(),
+            }
+            for key, value in (run.epochs[run.best] if run.epochs else {}).items()
+            if key.startswith("validation/")
+        ],
+        "licence": {"code": "Apache-2.0", "weights": licence, "data": data.licence or "not stated"},
+        "origin": {
+            "recipe": run.recipe.model_dump(mode="json", exclude_defaults=True),
+            "started_from": run.started_from or "random weights or ImageNet's, as the recipe says",
+            "data": {"name": data.name, "digest": data.digest, "people": data.people, "photos": data.photos},
+            "trained_people": people_digests(run.people),
+            "seconds": run.seconds,
+            "epochs": len(run.epochs),
+            "machine": run.machine,
+            "versions": run.versions,
+            "commit": run.commit,
+        },
+    }
+
+
+def people_digests(people: Sequence[str]) -> str:
+    """One digest over all names, which tells whether two trainings had the same people without naming them."""
+    return hashlib.sha256("\n".join(sorted(people)).encode()).hexdigest()
+
+
+def training_crops(run: Run, dataset: Dataset, most: int) -> Pixels:
+    """Crops of people who were trained on, one of each as far as they go, at the network's size.
+
+    Raises:
+        DatasetError: the data set names none of them.
+    """
+    known = by_person([row for row in dataset.rows if row.identity in set(run.people)])
+    rows = [rows[0] for rows in known.values()][:most]
+    rows += [row for group in known.values() for row in group[1:]][: most - len(rows)]
+    if not rows:
+        raise DatasetError(f"the data set {str(dataset.folder)!r} names nobody whom the training knew")
+    return load_crops(dataset, rows, run.recipe.network.side_px)
+
+
+def _write_classes(trained: Trained, path: Path) -> None:
+    assert trained.classes is not None
+    np.savez(path, weights=trained.classes.numpy().astype(np.float32), identities=np.array(trained.run.people))
