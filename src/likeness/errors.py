@@ -35,6 +35,7 @@ LikenessError
 │   ├── BundleCorrupt            a file whose bytes are not the ones in its manifest
 │   ├── WeightsMissing           the package that carries the weights is not installed
 │   ├── ExportFailed             a network's file would not give the network's numbers
+│   ├── LicenceMissing           a bundle does not say under which terms it may be passed on
 │   └── ExtraMissing             an optional dependency is not installed
 ├── StorageError
 │   ├── GalleryCorrupt
@@ -284,6 +285,12 @@ class ExportFailed(ModelError):
     """A network cannot be written as a file of another format that gives the same embeddings."""
 
     code = "export_failed"
+
+
+class LicenceMissing(ModelError):
+    """A bundle does not state the licence of its weights or of its training data, and is not published without."""
+
+    code = "licence_missing"
 
 
 class ExtraMissing(ModelError):
