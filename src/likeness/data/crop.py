@@ -242,7 +242,7 @@ def _published(out: Path, photos: Sequence[Row], journal: Journal, cropper: Crop
     else:
         dataset = Dataset(out, facts.model_copy(update={"crops": cropper.facts}), tuple(new))
     dataset.write()
-    journal.publish(cut.photo for _, cut in cuts)
+    journal.publish(cut.photo for _, cut in cuts if cut.row is not None)
     return dataset
 
 

@@ -43,7 +43,7 @@ def safe_name(name: str) -> str:
     safe = re.sub(r'[\x00-\x1f\x7f-\x9f\ud800-\udfff<>:"/\\|?*]', "_", name)[:_LONGEST].strip(" .")
     while len(safe.encode()) > 2 * _LONGEST:
         safe = safe[:-1]
-    if safe == name and safe != NOBODY:
+    if safe == name and safe not in ("", NOBODY):
         return name
     return f"{safe or NOBODY}-{_digest(name)[:8]}"
 

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from likeness.data.manifest import SPLITS, Row, Split
 from likeness.errors import InputError
@@ -52,6 +53,7 @@ def split_by_person(
     )
 
 
+@lru_cache(maxsize=1 << 16)
 def person_key(identity: str) -> str:
     """A name without what two writings of it may differ in: case, accents' form, width, spaces, underscores, dashes.
 

@@ -93,7 +93,7 @@ def _distinct(photos: dict[str, list[str]], several: list[str], count: int, draw
             if len(made) == count:
                 break
             for _ in range(_TRIES):
-                other = next(name for name in iter(others.next, None) if name != person)
+                other = others.next(but=person)
                 triplet = Triplet(*pairs[person].next(), strangers[other].next())
                 if triplet not in made:
                     break
@@ -133,11 +133,12 @@ class _Rounds:
         self._items, self._draw = items, draw
         self._waiting: list[str] = []
 
-    def next(self) -> str:
-        """The next item."""
-        if not self._waiting:
-            self._waiting = self._draw.sample(self._items, len(self._items))
-        return self._waiting.pop()
+    def next(self, *, but: str | None = None) -> str:
+        """The next item that is not `but`, whose turn stays; there must be another."""
+        while all(item == but for item in self._waiting):
+            self._waiting = self._draw.sample(self._items, len(self._items)) + self._waiting
+        at = next(at for at in reversed(range(len(self._waiting))) if self._waiting[at] != but)
+        return self._waiting.pop(at)
 
 
 class _Pairs:
