@@ -1,12 +1,13 @@
-"""`likeness models`: which models there are, under which licences, and whether they are whole."""
+"""`likeness models`: which models there are, under which licences, whether they are whole; to and from others."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from likeness.cli.flags import Flags, common_options
+from likeness.cli.flags import Flags, common_options, progress_option
 from likeness.cli.output import plain
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ DAMAGED = 6
 @click.group()
 @common_options
 def models() -> None:
-    """List, show and verify models and their licences."""
+    """List, show and verify models and their licences; push and pull them."""
 
 
 @models.command("list")
@@ -91,6 +92,61 @@ def verify(flags: Flags, names: tuple[str, ...]) -> int:
         else:
             flags.output.text(f"{facts.name}: {facts.state}" + (f": {facts.error.message}" if facts.error else ""))
     return DAMAGED if any(facts.state == "damaged" for facts in found) else 0
+
+
+@models.command()
+@click.argument("name", metavar="NAME|FOLDER")
+@click.argument("target", metavar="TARGET")
+@click.option("--public", is_flag=True, help="Let everybody see and take the model; private unless said.")
+@click.option("--revision", metavar="BRANCH", help="Push to this branch, which is made if need be.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A report of `likeness evaluate dataset`, for weaknesses and group gaps on the card.",
+)
+@common_options
+@click.pass_obj
+def push(flags: Flags, name: str, target: str, public: bool, revision: str | None, report: Path | None) -> None:
+    """Publish a model with a model card, to a hub or a folder.
+
+    TARGET is hf://OWNER/NAME, with @BRANCH where wanted, or a new folder. The bundle is verified first, and must state
+    the licences of its weights and its training data. The hub is the one that HF_ENDPOINT names, the token is HF_TOKEN.
+    """
+    from likeness.service.publishing import push_model
+
+    say = flags.output.say
+    bundle = flags.settings.library(say).find(name)
+    pushed = push_model(bundle, target, public=public, revision=revision, report=report, say=say)
+    if flags.output.as_json:
+        flags.output.json(pushed.as_dict())
+        return
+    seen = {True: ", for everybody to see", False: ", private", None: ""}[pushed.public]
+    flags.output.text(f"{pushed.name} is in {pushed.where}{seen} ({pushed.bytes / 1e6:.1f} MB)")
+
+
+@models.command()
+@click.argument("source", metavar="SOURCE")
+@click.option("--name", help="What the model is called here; its own name unless said.")
+@progress_option
+@common_options
+@click.pass_obj
+def pull(flags: Flags, source: str, name: str | None) -> None:
+    """Fetch a model from a hub or a folder into your own models.
+
+    SOURCE is hf://OWNER/NAME, with @REVISION (a branch, a tag or a commit) where wanted, or a bundle's folder. Each
+    file is compared with its digest in the manifest before the model can be used.
+    """
+    from likeness.service.fetching import pull_model
+
+    with flags.output.progress("bytes fetched") as progress:
+        pulled = pull_model(source, flags.settings.library(), name=name, progress=progress)
+    if flags.output.as_json:
+        flags.output.json(pulled.as_dict())
+        return
+    manifest = pulled.bundle.manifest
+    was = "is now in" if pulled.fresh else "was already in"
+    flags.output.text(f"{manifest.name} {was} {pulled.bundle.folder}")
+    flags.output.say(f"Licence of the weights: {manifest.licence.weights}; training data: {manifest.licence.data}")
 
 
 def _row(facts: ModelFacts, in_use: set[str]) -> tuple[object, ...]:
