@@ -12,12 +12,22 @@ import click
 from likeness.cli.flags import Flags, common_options, progress_option
 
 if TYPE_CHECKING:
+    from likeness.train.recipe import Recipe
     from likeness.train.run import Run
+    from likeness.train.verdict import Comparison
+
+FINE_TUNE = "fine-tune"
 
 
-@click.command()
+@click.command(short_help="Train a network by a recipe, or fine-tune a bundle on your own people.")
 @click.argument("recipe", required=False)
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The data set, cropped and split.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The data set, cropped and split; with --from the folder of your people's photos.",
+)
+@click.option("--from", "base", metavar="BUNDLE", help="Fine-tune this model bundle, a name or a folder.")
+@click.option("--name", metavar="NAME", help="With --from: name of the new bundle; the old one's and -own unless said.")
 @click.option("--run", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training.")
 @click.option("--set", "changes", metavar="KEY=VALUE", multiple=True, help="Change the recipe, as loop.epochs=3.")
 @click.option("--smoke", is_flag=True, help="Train the recipe's tiny form, to see that everything works.")
@@ -30,26 +40,39 @@ def train(
     flags: Flags,
     recipe: str | None,
     data: Path | None,
+    base: str | None,
+    name: str | None,
     folder: Path | None,
     changes: tuple[str, ...],
     smoke: bool,
     fresh: bool,
     listing: bool,
 ) -> None:
-    """Train a network by a recipe.
+    """Train a network by a recipe, or fine-tune a model bundle on your own people.
 
     RECIPE is a .toml file or one of those that come with Likeness. A training that was stopped goes on where it was
     when the same command is given again, and ends with the same numbers.
+
+    With --from a bundle learns the people of a folder of photos (a folder for each person), and the new bundle is
+    compared with the old on photos that were held back: better, worse, or no clear difference.
     """
     from likeness.train.recipe import load_recipe, shipped_recipes
 
     if listing:
         return _list(flags, shipped_recipes())
+    if base is not None:
+        recipe = recipe or FINE_TUNE
     if recipe is None:
-        raise click.UsageError("name a recipe, or list them with --list")
+        raise click.UsageError("name a recipe (--list shows them), or a bundle to fine-tune with --from")
     if data is None:
         raise click.UsageError("name the data set with --data")
     loaded = load_recipe(recipe, changes, smoke=smoke)
+    if base is not None:
+        return _fine_tune(flags, base, data, loaded, name, folder, fresh)
+    if name is not None:
+        raise click.UsageError("--name goes with --from; `likeness export --name` names the bundle of a training")
+    if loaded.task.kind == FINE_TUNE:
+        raise click.UsageError(f"the recipe {loaded.name} needs the bundle that it begins with: --from")
     place = folder or Path("runs") / (f"{loaded.name}-smoke" if smoke else loaded.name)
     from likeness.data.dataset import Dataset
 
@@ -58,6 +81,52 @@ def train(
     with flags.output.progress("training") as progress:
         run = train_folder(Dataset.read(data), loaded, place, fresh=fresh, say=flags.output.say, progress=progress)
     _show(flags, run, place)
+
+
+def _fine_tune(
+    flags: Flags, base: str, photos: Path, recipe: Recipe, name: str | None, folder: Path | None, fresh: bool
+) -> None:
+    with needs_torch():
+        from likeness.train.finetune import Places, fine_tune
+
+    # The crops must be those of the bundle that begins.
+    flags.values["embedder"] = base
+    settings = flags.settings
+    old = settings.library(flags.output.say).find(base)
+    chosen = name or f"{old.manifest.name}-own"
+    places = Places(
+        run=folder or Path("runs") / chosen,
+        target=Path(settings.models).expanduser() / chosen,
+        cache=Path(settings.cache).expanduser() / "evaluation",
+    )
+    done = fine_tune(
+        old, photos, recipe, places, settings=settings, fresh=fresh, say=flags.output.say, watch=flags.output.progress
+    )
+    if flags.output.as_json:
+        flags.output.json(done.as_dict())
+        return
+    flags.output.table(
+        ("on", "people", "photos", "", "old", "new", "gain, 95% interval"),
+        [row for each in (done.held, done.others) for row in _compared(each)],
+        title=f"{chosen} against {old.manifest.name}",
+    )
+    flags.output.text(f"Verdict, on the photos held back: {done.held.word}.")
+    if done.others.word == "worse":
+        flags.output.text("On people whom it did not learn it became worse.")
+    if done.remark:
+        flags.output.say(f"{chosen}: {done.remark}.")
+    flags.output.say(f"Use it: likeness identify --model {chosen} …; a gallery changes to it by gallery re-embed.")
+
+
+def _compared(each: Comparison) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for words, key in (("nearest photo right", "rank_1"), ("genuine nearer than impostor", "match_accuracy")):
+        low, high = getattr(each, f"{key}_gain")
+        old, new = getattr(each.old, key), getattr(each.new, key)
+        rows.append(
+            (each.of, each.people, each.probes, words, f"{old:.4f}", f"{new:.4f}", f"{low:+.4f} to {high:+.4f}")
+        )
+    return rows
 
 
 @contextmanager

@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from likeness.bundle import Bundle
+from likeness.bundle import Bundle, place_folder
 from likeness.data.crop import crop_dataset, open_cropper
 from likeness.data.dataset import Dataset, Facts
 from likeness.data.manifest import Row
 from likeness.data.sources import open_source
 from likeness.data.splits import split_by_person
-from likeness.errors import CalibrationError, DatasetError, ModelError
+from likeness.errors import CalibrationError, Conflict, DatasetError, ModelError
 from likeness.evaluate.calibrate import calibrate_dataset
 from likeness.evaluate.calibrated import write_calibrated
-from likeness.evaluate.dataset import embed_dataset
+from likeness.evaluate.dataset import calibration_of, embed_dataset
 from likeness.settings import Settings
 from likeness.train.checkpoint import BASE, read_base
 from likeness.train.crops import Crops
@@ -62,50 +62,57 @@ class FineTuned:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Folders: of the training, of the new bundle, and of embeddings that can be made again."""
+
+    run: Path
+    target: Path
+    cache: Path
+
+
 def fine_tune(
     old: Bundle,
     photos: Path,
     recipe: Recipe,
-    folder: Path,
-    target: Path,
+    places: Places,
     *,
     settings: Settings,
-    cache: Path,
     say: Say,
     watch: Watch,
+    fresh: bool = False,
 ) -> FineTuned:
     """Fine-tune a bundle on a folder of people's photos, and compare old and new on photos that neither learnt from.
 
     Of ten people eight are learnt, less two photos of each where three are left; these `held` photos decide on the
-    verdict. The others chose the epoch and calibrate the new bundle. Everything is done in `folder` and goes on there
-    when it was stopped; the new bundle is `target`.
+    verdict. The others chose the epoch and calibrate the new bundle. A run that was stopped goes on; `fresh` begins
+    anew, also where the new bundle is there already.
 
     Raises:
         DatasetError: too few people or photos.
         ModelError: the bundle's network cannot be trained further.
+        Conflict: a bundle of that name is there which is not of this training.
     """
-    dataset = _people(photos, folder / DATA, settings, say, watch)
+    folder, target = places.run, places.target
     recipe = fitted_recipe(recipe, old)
-    folder.mkdir(parents=True, exist_ok=True)
+    if target.exists() and (fresh or not (folder / VERDICT).is_file()):
+        raise Conflict(f"the bundle {str(target)!r} is there already", hint="name another with --name, or remove it")
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    dataset = _people(photos, folder / DATA, settings, say, watch)
     shutil.copyfile(old.path("model"), folder / BASE)
-    material = choose_material(dataset, recipe)
-    if not material.held.rows:
+    if not choose_material(dataset, recipe).held.rows:
         raise DatasetError(
             "nobody to learn has four photos or more, so none can be held back to tell whether it became better",
             hint="five photos of each person do well",
         )
     began = f"{old.manifest.name} {old.manifest.version}"
+    make = _maker(folder, dataset, recipe)
     with watch("training") as progress:
-        make = _maker(folder, dataset, recipe)
         run = train(dataset, recipe, folder, say=say, progress=progress, make_task=make, started_from=began)
-    if target.exists():
-        new = Bundle.read(target)
-    else:
-        licence = f"derived from {began} ({old.manifest.licence.weights}); trained on your own photos"
-        new = export_run(folder, target, dataset=dataset, licence=licence, say=say).bundle
-    held, others = _compare(old, new, dataset, run, cache, watch)
-    new, remark = _calibrated(new, dataset, cache, watch)
-    done = FineTuned(new, run, held, others, remark)
+    new = _exported(old, dataset, run, places, say, watch)
+    held, others = _compare(old, new, dataset, run, places.cache, watch)
+    done = FineTuned(new, run, held, others, _remark(new))
     (folder / VERDICT).write_text(json.dumps(done.as_dict(), indent=1) + "\n", "utf-8")
     return done
 
@@ -208,18 +215,34 @@ def _compare(
     return own, strangers
 
 
-def _calibrated(bundle: Bundle, dataset: Dataset, cache: Path, watch: Watch) -> tuple[Bundle, str]:
-    """The bundle with a calibration on the people not learnt, or as it is with the reason why not."""
-    if bundle.has("calibration"):
-        return bundle, ""
+def _exported(old: Bundle, dataset: Dataset, run: Run, places: Places, say: Say, watch: Watch) -> Bundle:
+    """The new bundle in its place, with a calibration on the people not learnt where they are enough for one."""
+    if places.target.exists():
+        return Bundle.read(places.target)
+    aside = places.run / "bundle"
+    shutil.rmtree(aside, ignore_errors=True)
+    licence = f"derived from {run.started_from} ({old.manifest.licence.weights}); trained on your own photos"
+    name = places.target.name
+    new = export_run(places.run, aside, dataset=dataset, name=name, licence=licence, say=say).bundle
     try:
         with watch("calibrating") as progress:
-            calibration = calibrate_dataset(bundle, dataset, "validation", cache=cache, progress=progress)
+            calibration = calibrate_dataset(new, dataset, "validation", cache=places.cache, progress=progress)
     except CalibrationError as error:
-        return bundle, f"without a calibration, so without probabilities: {error.message}"
-    finest = calibration.finest_rate
-    words = (
-        f"its probabilities rest on {calibration.people} people and support false-match rates down to {finest:.2g}; "
-        "fit them on more people with `likeness calibrate`"
+        say(f"The new bundle gives no probabilities: {error.message}")
+    else:
+        new = write_calibrated(new, calibration, None)
+    return place_folder(places.target, lambda folder: _copy(aside, folder))
+
+
+def _remark(bundle: Bundle) -> str:
+    calibration = calibration_of(bundle)
+    if calibration is None:
+        return "without probabilities, too few people were left to fit them on; see `likeness calibrate`"
+    return (
+        f"its probabilities rest on {calibration.people} people and support false-match rates down to "
+        f"{calibration.finest_rate:.2g}; fit them on more with `likeness calibrate`"
     )
-    return write_calibrated(bundle, calibration, None), words
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
