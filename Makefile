@@ -13,6 +13,7 @@ TFLITE := .venv-tflite
 setup: $(STAMP)
 
 # face_recognition, the benchmark's peer, names a package without wheels; dlib-bin is that package built.
+# facenet-pytorch, against which the tests hold our InceptionResnetV1, names old versions of torch.
 # torch comes with a torchvision of the same day, without its wish for CUDA (see scripts/dev/torchvision_nms.py).
 $(STAMP): pyproject.toml scripts/dev/torchvision_nms.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,6 +25,7 @@ $(STAMP): pyproject.toml scripts/dev/torchvision_nms.py
 	  echo "import _torchvision_nms" > "$$site/_torchvision_nms.pth"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	$(BIN)/python -m pip install --quiet --no-deps "face_recognition==1.3.0"
+	$(BIN)/python -m pip install --quiet --no-deps "facenet-pytorch==2.6.0"
 	touch $@
 
 tflite: $(TFLITE)/.ready
