@@ -45,12 +45,12 @@ def attributes_page(report: Mapping[str, Any]) -> Page:
 def attributes_summary(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The page as rows of (what, value) for a terminal."""
     page = attributes_page(report)
-    rows = [(page.subtitle, "")]
-    rows += [(f"  {name}", f"{value}  {small}".rstrip()) for name, value, small in page.headlines]
+    rows = [("measured on", page.subtitle)]
+    rows += [(name, f"{value}  {small}".rstrip()) for name, value, small in page.headlines]
     for table in page.tables:
         rows.append((table.title, "  ".join(table.columns[1:])))
         rows += [(f"  {row[0]}", "  ".join(row[1:])) for row in table.rows]
-    return rows + [(sentence, "") for sentence in page.weaknesses]
+    return rows + [("" if at else "to know", sentence) for at, sentence in enumerate(page.weaknesses)]
 
 
 def _ages(age: Mapping[str, Any]) -> Table:

@@ -17,6 +17,7 @@ from likeness.bundle import Bundle
 from likeness.data.splits import person_key
 from likeness.errors import BundleCorrupt
 from likeness.evaluate.bootstrap import ROUNDS, share_interval
+from likeness.evaluate.identification import NOWHERE
 from likeness.evaluate.sample import Sample
 
 CLASSES = "classes"
@@ -125,4 +126,4 @@ def _ranks(
         right = np.take_along_axis(scores, own[part][:, None], axis=1)
         rank[part], answer[part] = (scores >= right).sum(axis=1), scores.argmax(axis=1)
     found = sample.embedded.found[places]
-    return np.where(found, rank, len(classes.identities) + 1), np.where(found, answer, -1)
+    return np.where(found, rank, NOWHERE), np.where(found, answer, -1)

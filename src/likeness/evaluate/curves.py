@@ -33,7 +33,7 @@ def roc(similarity: Floats, genuine: NDArray[np.bool_], weight: Floats) -> Curve
     """The exact curve of pairs `(p,)`, one point for each similarity that occurs; −∞ is matched by no threshold."""
     order = np.argsort(-similarity, kind="stable")
     ordered, same = similarity[order], genuine[order]
-    ends = np.append(np.nonzero(np.diff(ordered))[0], len(ordered) - 1)
+    ends = np.append(np.nonzero(ordered[1:] != ordered[:-1])[0], len(ordered) - 1)
     true = np.cumsum(np.where(same, weight[order], 0.0))[ends]
     wrong = np.cumsum(np.where(same, 0.0, weight[order]))[ends]
     return Curve(

@@ -26,6 +26,8 @@ DRAWS = 10
 """So often the people are halved anew into enrolled people and strangers."""
 OPEN_RATES = (1e-2, 1e-1)
 CHUNK = 2000
+NOWHERE = 1 << 30
+"""The rank of who is not found at all."""
 Places = NDArray[np.intp]
 
 
@@ -40,13 +42,13 @@ class Nearest:
 def nearest_of(sample: Sample, probes: Places, enrolled: Places) -> Nearest:
     """Search each probe among enrolled photos, one a person.
 
-    A tie counts against the probe. Its rank is past the last where it, or its person's photo, has no face, or its
+    A tie counts against the probe. Its rank is past all others where it, or its person's photo, has no face, or its
     person is not enrolled.
     """
     vectors, found = sample.embedded.vectors, sample.embedded.found
     home = np.full(len(sample.names), -1, np.intp)
     home[sample.codes[enrolled]] = np.arange(len(enrolled))
-    top, rank = np.full(len(probes), -np.inf), np.full(len(probes), len(enrolled) + 1, np.intp)
+    top, rank = np.full(len(probes), -np.inf), np.full(len(probes), NOWHERE, np.intp)
     for start in range(0, len(probes), CHUNK):
         part = probes[start : start + CHUNK]
         table = vectors[part] @ vectors[enrolled].T
@@ -56,7 +58,7 @@ def nearest_of(sample: Sample, probes: Places, enrolled: Places) -> Nearest:
         known = found[part] & (own >= 0) & np.isfinite(score[:, 0])
         place = slice(start, start + len(part))
         top[place] = np.where(found[part], table.max(axis=1), -np.inf)
-        rank[place] = np.where(known, (table >= score).sum(axis=1), len(enrolled) + 1)
+        rank[place] = np.where(known, (table >= score).sum(axis=1), NOWHERE)
     return Nearest(top, rank)
 
 

@@ -88,25 +88,22 @@ def headlines(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def summary(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The page as rows of (what, value) for a terminal."""
     page = page_of(report)
-    rows = [(page.subtitle, "")]
-    rows += [(f"  {name}", f"{value}  {small}".rstrip()) for name, value, small in page.headlines]
+    rows = [("measured on", page.subtitle)]
+    rows += [(name, f"{value}  {small}".rstrip()) for name, value, small in page.headlines]
     opened = report["identification"]["open"]
     if opened is not None:
         rows += [
-            (f"  found at FPIR {plain_rate(rate)}", f"{share(found)}  {interval(opened['dir_at_fpir_interval'][rate])}")
+            (f"found at FPIR {plain_rate(rate)}", f"{share(found)}  {interval(opened['dir_at_fpir_interval'][rate])}")
             for rate, found in opened["dir_at_fpir"].items()
         ]
     if "probabilities" in report:
         honest = {True: "on people it has not seen", False: "NOT honest: it has seen people", None: "honesty unknown"}
         known = report["probabilities"]
         rows.append(
-            ("  calibration error, Brier", f"{known['expected_calibration_error']:.4f}, {known['brier']:.4f} "
+            ("calibration error, Brier", f"{known['expected_calibration_error']:.4f}, {known['brier']:.4f} "
              f"({honest[known['honest']]})")
         )  # fmt: skip
-    if page.weaknesses:
-        rows.append(("Weaknesses", ""))
-        rows += [(f"  {sentence}", "") for sentence in page.weaknesses]
-    return rows
+    return rows + [("" if at else "to know", sentence) for at, sentence in enumerate(page.weaknesses)]
 
 
 def share(value: float | None) -> str:
@@ -270,8 +267,9 @@ def _groups(report: Mapping[str, Any]) -> list[Table]:
         ]
         words = {"fmr_largest_over_smallest": "FMR", "miss_rate_largest_over_smallest": "miss rate"}
         gaps = [f"{words[name]} {ratio:.2f}" for name, ratio in table["ratios"].items() if ratio is not None]
+        rate = plain_rate(found["global_fmr"])
         note = (
-            f"At one threshold for all, {found['threshold']:.4f} (FMR {plain_rate(found['global_fmr'])} over everybody); "
+            f"At one threshold for all, {found['threshold']:.4f} (FMR {rate} over everybody); "
             "impostor pairs within the group." + (f" Largest over smallest: {', '.join(gaps)}." if gaps else "")
         )
         columns = ("group", "people", "TAR", "95% interval", "FMR", "95% interval")
