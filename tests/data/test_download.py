@@ -20,9 +20,10 @@ from pathlib import Path
 
 import pytest
 
-from likeness.data import download as module
-from likeness.data.download import ASIDE, download, downloads_of, shown
+from likeness.data import transfer as module
+from likeness.data.download import ASIDE, download, downloads_of
 from likeness.data.sources import Download, source_class
+from likeness.data.transfer import shown
 from likeness.data.unpack import unpack
 from likeness.errors import (
     AccessRefused,

@@ -139,8 +139,9 @@ def download(flags: Flags, name: str, out: Path, url: str, sha256: str, keep: bo
     that is said, with the digest of what came.
     """
     from likeness.data.download import download as fetch
-    from likeness.data.download import downloads_of, shown
+    from likeness.data.download import downloads_of
     from likeness.data.sources import source_class
+    from likeness.data.transfer import shown
 
     source = source_class(name)
     entries = downloads_of(source, url=url, sha256=sha256)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from likeness.data.dataset import FACTS, Dataset, Facts
 from likeness.data.sources.base import Listing, Told, nobody
+from likeness.data.transfer import digest_of
 from likeness.errors import Conflict, DatasetError, StorageError, StorageFull
 
 
@@ -53,12 +53,12 @@ def import_photos(
 def _put(origin: Path, target: Path, copy: bool) -> str:
     """Have a photo at its place; its digest."""
     try:
-        digest = _digest(origin)
+        digest = digest_of(origin)
     except OSError as error:
         raise DatasetError(f"the photo {str(origin)!r} cannot be read: {error.strerror}") from error
     try:
         if target.exists():
-            if not target.samefile(origin) and _digest(target) != digest:
+            if not target.samefile(origin) and digest_of(target) != digest:
                 raise Conflict(f"{str(target)!r} is there already and is another file", hint="name a new folder")
             return digest
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -87,11 +87,3 @@ def _failed(error: OSError, place: Path) -> StorageError:
     if error.errno == errno.ENOSPC:
         return StorageFull(f"no space is left for {str(place)!r}", hint="free some space; the same command goes on")
     return StorageError(f"{str(place)!r} cannot be written: {error.strerror or error}")
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

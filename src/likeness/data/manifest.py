@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -163,6 +164,8 @@ def _plain(value: str | float | None) -> str:
 
 def _value(text: str) -> str | float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    # Nan and Inf are names too.
+    return number if math.isfinite(number) and "_" not in text else text
