@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from hub_server import FakeHub, hub, quiet_library  # noqa: F401
-from likeness.errors import AccessRefused, DownloadCorrupt, InputError, RemoteError, RemoteNotFound, Unreachable
+from likeness.errors import (
+    AccessRefused,
+    Conflict,
+    DownloadCorrupt,
+    InputError,
+    RemoteError,
+    RemoteNotFound,
+    Unreachable,
+)
 from likeness.hub import Repository, open_hub
 
 pytestmark = quiet_library
@@ -59,8 +67,10 @@ def test_versions_are_branches_and_tags_and_old_files_vanish_when_asked(hub, fol
     assert (tmp_path / "old" / "README.md").read_text() == "---\nlicense: mit\n---\n# Mine\n"
     there.download("ada/mine", "model", tmp_path / "trial", revision="trial")
     assert (tmp_path / "trial" / "data" / "other.txt").exists()
-    with pytest.raises(RemoteError, match="409"):
+    commits = len(hub.repos["model", "ada/mine"].commits)
+    with pytest.raises(Conflict, match="has a tag 'v1' already"):
         there.upload(folder, "ada/mine", "model", message="Again", tag="v1")
+    assert len(hub.repos["model", "ada/mine"].commits) == commits
 
 
 def test_what_is_missing_is_not_found(hub, tmp_path) -> None:  # noqa: F811
@@ -139,6 +149,7 @@ def test_a_folder_with_something_in_it_is_not_written_over(hub, folder) -> None:
     [
         ("hf://ada/mine", Repository("ada/mine")),
         ("hf://ada/mine@v1.0", Repository("ada/mine", "v1.0")),
+        ("hf://datasets/ada/mine@refs/pr/1", Repository("ada/mine", "refs/pr/1")),
     ],
 )
 def test_an_address_names_owner_name_and_revision(text, expected) -> None:

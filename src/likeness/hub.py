@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from likeness.errors import (
     AccessRefused,
+    Conflict,
     DownloadCorrupt,
     ExtraMissing,
     InputError,
@@ -56,7 +57,7 @@ class Repository:
         Raises:
             InputError: it is neither.
         """
-        found = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)(?:@(\S+))?", text)
+        found = re.fullmatch(r"hf://(?:datasets/|models/)?([\w.-]+/[\w.-]+)(?:@(\S+))?", text)
         if found is None:
             raise InputError(
                 f"{text!r} names no repository", hint="expected hf://OWNER/NAME or hf://OWNER/NAME@REVISION"
@@ -108,9 +109,14 @@ class Hub:
         """Add a folder's files to a repository in one commit; its id.
 
         Files that match a pattern of `replace` and are not in the folder vanish with the same commit. A `branch` that
-        is not there yet is made; the commit gets the `tag`, which must not be in use.
+        is not there yet is made; the commit gets the `tag`.
+
+        Raises:
+            Conflict: the tag is there already; nothing was uploaded.
         """
         with remote_errors(name):
+            if tag is not None and tag in {ref.name for ref in self.api.list_repo_refs(name, repo_type=kind).tags}:
+                raise Conflict(f"{name!r} on the hub has a tag {tag!r} already", hint="choose another name")
             if branch is not None:
                 self.api.create_branch(name, repo_type=kind, branch=branch, exist_ok=True)
             commit = self.api.upload_folder(

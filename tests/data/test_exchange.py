@@ -69,6 +69,7 @@ def test_through_a_folder_a_data_set_comes_back_equal(dataset: Dataset, tmp_path
     pushed = push(dataset, str(tmp_path / "kept"), progress=lambda done, total: steps.append((done, total)))
     assert pushed.parts == {"train": 2, "validation": 1, "test": 1, "unsplit": 1}
     assert steps == [(done, 5) for done in range(1, 6)]
+    (tmp_path / "back").mkdir()
     assert_equal(pull(str(tmp_path / "kept"), tmp_path / "back"), dataset)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "kept", "mine"]
 

@@ -203,14 +203,14 @@ def test_folders_called_train_and_test_are_splits(tmp_path: Path) -> None:
 def test_a_csv_gives_labels_boxes_and_splits_and_counts_bad_lines(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     (tmp_path / "list.csv").write_text(
-        "path,identity,age_years,hair,split,x1,y1,x2,y2\n"
-        "a.jpg,Ada,36,brown,val,1,2,9,8\n"
-        "b.jpg,Bo,,,,,,,\n"
-        "c.jpg,Cy,1,x,someday,,,,\n"
-        "c.jpg,Cy,1,x,,9,2,1,8\n"
-        "d.jpg,Di,1,x,,,,,\n"
-        "../e.jpg,Ed,1,x,,,,,\n"
-        ",Ed,1,x,,,,,\n"
+        "path,identity,age_years,hair,split,x1,y1,x2,y2,\n"
+        "a.jpg,Ada,36,brown,val,1,2,9,8,0\n"
+        "b.jpg,Bo,,,,,,,,1\n"
+        "c.jpg,Cy,1,x,someday,,,,,2\n"
+        "c.jpg,Cy,1,x,,9,2,1,8,3\n"
+        "d.jpg,Di,1,x,,,,,,4\n"
+        "../e.jpg,Ed,1,x,,,,,,5\n"
+        ",Ed,1,x,,,,,,6\n"
         "a.jpg,Ed\n"
     )
     found = open_source(tmp_path / "list.csv")
@@ -232,6 +232,14 @@ def test_a_csv_gives_labels_boxes_and_splits_and_counts_bad_lines(tmp_path: Path
         "d.jpg",
         *(f"list.csv, line {number}" for number in (7, 8, 9)),
     ]
+
+
+def test_half_a_box_and_names_that_look_like_numbers_are_understood(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "list.csv").write_text("path,identity,surname,x1\na.jpg,Ada,Nan,\nb.jpg,Bo,Inf,3\n")
+    found = open_source(tmp_path / "list.csv")
+    assert found.rows == (Row(path="a.jpg", identity="Ada", labels={"surname": "Nan"}, source="csv"),)
+    assert found.skipped == (Skipped("list.csv, line 3", "a box without the column 'y1'"),)
 
 
 def test_a_csv_may_call_its_columns_otherwise_and_lie_elsewhere(tmp_path: Path) -> None:

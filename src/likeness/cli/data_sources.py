@@ -149,10 +149,15 @@ def download(flags: Flags, name: str, out: Path, url: str, sha256: str, keep: bo
     for entry in entries:
         flags.output.say(f"{entry.file} from {shown(entry.url)}")
         with flags.output.progress(f"MiB of {entry.file}") as progress:
-            done = fetch(entry, out, keep=keep, progress=lambda here, total: progress(here >> 20, max(total >> 20, 1)))
+            done = fetch(entry, out, keep=keep, progress=lambda here, total: progress(*_mebibytes(here, total)))
         _tell(flags, done, out)
     if not flags.output.as_json:
         flags.output.say(f"next: likeness data inspect {shlex.quote(str(out))} --source {name}")
+
+
+def _mebibytes(here: int, total: int) -> tuple[int, int]:
+    """Bytes as MiB; where nobody knows how many there will be, there is always one to come."""
+    return here >> 20, max(total >> 20, 1) if total else (here >> 20) + 1
 
 
 def _tell(flags: Flags, done: Fetched, out: Path) -> None:

@@ -77,7 +77,8 @@ def downloads_of(source: type[Source], *, url: str = "", sha256: str = "") -> tu
 def download(entry: Download, out: Path, *, keep: bool = False, progress: Told = nobody) -> Fetched:
     """Have a file, or what is in the archive that it is, below the folder `out`.
 
-    With `keep` the archive stays, in `out/.downloads`. `progress` is told bytes, of the transfer and then of unpacking.
+    With `keep` the archive stays, in `out/.downloads`. `progress` is told bytes, of the transfer (of 0 where the
+    server does not say how many) and then of unpacking.
 
     Raises:
         Unreachable, AccessRefused, RemoteNotFound, RemoteError: the server did not give it.

@@ -241,7 +241,10 @@ def _aside(folder: Path) -> Iterator[Path]:
 def _exchange(made: Path, folder: Path) -> None:
     """Put a finished folder in the place of an earlier one, in two steps that lose neither."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
+    if folder.exists() and not any(folder.iterdir()):
+        for path in list(made.iterdir()):  # the folder itself may be the one that somebody is in
+            path.replace(folder / path.name)
+    elif folder.exists():
         old = made.with_name("old")
         os.replace(folder, old)  # noqa: PTH105 - beside the next line, which undoes it
         try:

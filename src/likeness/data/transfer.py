@@ -110,7 +110,7 @@ class Transfer:
             while chunk := answer.read1(_CHUNK):
                 file.write(chunk)
                 done += len(chunk)
-                self.progress(done, total or self.entry.size_bytes or done)
+                self.progress(done, total or self.entry.size_bytes)
             file.truncate()
             file.flush()
             os.fsync(file.fileno())

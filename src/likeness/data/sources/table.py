@@ -81,6 +81,7 @@ class Table(Source):
     def _entry(self, cells: dict[str, str], line: str, base: Path) -> Row | Skipped:
         if None in cells or None in cells.values():
             return Skipped(line, "another number of cells than there are columns")
+        cells = {column: cell for column, cell in cells.items() if column.strip()}
         named = {**cells, "path": cells[self.path_column], "identity": cells.get(self.identity_column, "")}
         for column in {self.path_column, self.identity_column} - {"path", "identity"}:
             del named[column]
@@ -92,6 +93,8 @@ class Table(Source):
         named["licence"] = named.get("licence") or self.licence_of_photos
         try:
             row = row_from_cells(named)
+        except KeyError as error:
+            return Skipped(line, f"a box without the column {error}")
         except (ValueError, TypeError) as error:
             return Skipped(line, str(error))
         if not (base / path).is_file():
