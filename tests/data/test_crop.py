@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crop_folders import _cropped_samples, crop_folder, cropped, few  # noqa: F401 - fixtures
+from crop_folders import crop_folder
 from PIL import Image
 
 from likeness.data.contact import crop_sheet, suspect_sheet

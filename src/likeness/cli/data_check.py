@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     help="Share of labels taken to be right before looking; nearer to 1 doubts fewer.",
 )
 @click.option("--no-embeddings", is_flag=True, help="Do not compare labels with faces, which needs a model.")
+@click.option("--quick", is_flag=True, help="Compare files only, not pictures, to find photos that are there twice.")
 @click.option("--show", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="Lines of a kind.")
 @click.option(
     "--plot",
@@ -57,6 +58,7 @@ def check(
     keep_doubted: bool,
     trust: float,
     no_embeddings: bool,
+    quick: bool,
     show: int,
     plot: Path | None,
     sheet: Path | None,
@@ -87,7 +89,9 @@ def check(
             expect_writable(target)
     found = Dataset.read(dataset)
     bundle = None if no_embeddings else flags.settings.library(flags.output.say).find(flags.settings.embedder)
-    report = check_dataset(found, bundle, watch=flags.output.progress, trust=trust, workers=flags.settings.threads)
+    report = check_dataset(
+        found, bundle, watch=flags.output.progress, trust=trust, near=not quick, workers=flags.settings.threads
+    )
     if plot is not None:
         plot_check(report, plot)
     if sheet is not None and report.coherence is not None:

@@ -150,7 +150,7 @@ def split(
     case, spaces, underscores or dashes only are taken for one person. Says afterwards what is in two splits all the
     same: the same photo under two names, or names that may be one person's.
     """
-    from likeness.data.check import coherence_of
+    from likeness.data.check import coherence_of, present_rows
     from likeness.data.dataset import Dataset
     from likeness.data.duplicates import find_duplicates
     from likeness.data.leaks import find_leaks
@@ -171,10 +171,10 @@ def split(
     done = found.with_rows(rows, step=words)
     bundle = flags.settings.library(flags.output.say).find(flags.settings.embedder) if embeddings else None
     done.write()
-    workers = flags.settings.threads
+    workers, there = flags.settings.threads, present_rows(done)
     with flags.output.progress("looking for photos in two splits") as progress:
-        duplicates = find_duplicates(done, near=not quick, workers=workers, progress=progress)
-    alike = coherence_of(done, bundle, watch=flags.output.progress, workers=workers).alike if bundle else ()
+        duplicates = find_duplicates(there, near=not quick, workers=workers, progress=progress)
+    alike = coherence_of(there, bundle, watch=flags.output.progress, workers=workers).alike if bundle else ()
     _tell_splits(flags, done, find_leaks(done.rows, duplicates, alike))
     return 0
 

@@ -68,19 +68,27 @@ class Report:
 
 
 def check_dataset(
-    dataset: Dataset, bundle: Bundle | None, *, watch: Watch, trust: float = TRUST, workers: int = 0
+    dataset: Dataset,
+    bundle: Bundle | None,
+    *,
+    watch: Watch,
+    trust: float = TRUST,
+    near: bool = True,
+    workers: int = 0,
 ) -> Report:
     """Check a data set; with an embedder's bundle the labels too. Rows whose files are gone are listed and left out.
+
+    Without `near` photos count as the same only where their files are equal.
 
     Raises:
         DatasetError: a file cannot be read, or the crops are not aligned for the bundle.
         CalibrationError: the bundle carries no calibration.
     """
-    there = {row.path for row in dataset.rows if dataset.path(row).is_file()}
+    present = present_rows(dataset)
+    there = {row.path for row in present.rows}
     missing = tuple(row.path for row in dataset.rows if row.path not in there)
-    present = Dataset(dataset.folder, dataset.facts, tuple(row for row in dataset.rows if row.path in there))
     with watch("looking for photos that are there twice") as progress:
-        duplicates = find_duplicates(present, workers=workers, progress=progress)
+        duplicates = find_duplicates(present, near=near, workers=workers, progress=progress)
     coherence = None if bundle is None else coherence_of(present, bundle, watch=watch, trust=trust, workers=workers)
     splits = {
         name: balance_of(row for row in dataset.rows if row.split == name)
@@ -97,6 +105,12 @@ def check_dataset(
         leaks=find_leaks(dataset.rows, duplicates, coherence.alike if coherence else ()),
         coherence=coherence,
     )
+
+
+def present_rows(dataset: Dataset) -> Dataset:
+    """The data set without the rows whose files are gone."""
+    rows = tuple(row for row in dataset.rows if dataset.path(row).is_file())
+    return Dataset(dataset.folder, dataset.facts, rows)
 
 
 def coherence_of(

@@ -1,9 +1,9 @@
 """The same photo twice: files that are equal, and pictures that are, one of them scaled, re-coded or recoloured.
 
-Pictures are compared in two steps. First by a small grey picture, as one correlation: cheap, for all pairs. Those
-that are similar there are compared by their edges, at the best of a few shifts: light and pose alone do not make
-edges alike. Of LFW's pairs found in the first step, two shots of one scene came to at most 0.80 in the second, and the
-very same shot to at least 0.84.
+Pictures are compared in two steps. First by a small grey picture, as one correlation: cheap, for all pairs, and coarse
+enough that crops of one photo pass though they are a few pixels apart. Those that are similar there are compared by
+their edges, at the best of a few shifts: light and pose alone do not make edges alike. Of LFW's pairs that pass the
+first step, two shots of one scene come to at most 0.80 in the second, and the very same shot to at least 0.84.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from likeness.data.dataset import Dataset
@@ -22,12 +23,13 @@ from likeness.data.kept import FOLDER, Kept, digests_of
 from likeness.data.manifest import Row
 from likeness.data.splits import person_key
 from likeness.data.spread import spread
+from likeness.errors import DatasetError, PhotoError
 from likeness.types import Vector
 from likeness.vision.decode import decode_photo
 from likeness.vision.session import available_cores
 
-SMALL_PX, EDGES_PX = 24, 64
-LEAST_SMALL, LEAST_EDGES = 0.9, 0.82
+SMALL_PX, EDGES_PX = 12, 64
+LEAST_SMALL, LEAST_EDGES = 0.92, 0.82
 LARGEST_SHIFT_PX = 3
 _BLOCK = 1024
 
@@ -120,13 +122,22 @@ def _find_near(
     return sorted(near, key=lambda pair: -pair.likeness)
 
 
-def grey(path: Path, side_px: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A photo as a small grey square `(side_px, side_px)`."""
-    image = Image.fromarray(decode_photo(path).pixels).convert("L")
+def grey(path: Path, side_px: int) -> NDArray[np.uint8]:
+    """A photo as a small grey square `(side_px, side_px)`.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    try:
+        image = Image.fromarray(decode_photo(path).pixels).convert("L")
+    except PhotoError as error:
+        raise DatasetError(
+            f"the photo {str(path)!r} cannot be read: {error.message}", hint="`likeness data check` lists what is gone"
+        ) from error
     return np.asarray(image.resize((side_px, side_px), Image.Resampling.LANCZOS))
 
 
-def edges_of(picture: np.ndarray[Any, np.dtype[np.uint8]]) -> Vector:
+def edges_of(picture: NDArray[np.uint8]) -> Vector:
     """Central differences of a grey picture to the right and down, `(2, h - 2, w - 2)`."""
     values = picture.astype(np.float32)
     return np.stack([values[1:-1, 2:] - values[1:-1, :-2], values[2:, 1:-1] - values[:-2, 1:-1]])
@@ -142,7 +153,7 @@ def compare_edges(first: Vector, second: Vector) -> float:
     return float((shared / np.sqrt(np.maximum(powers, 1e-9))).max())
 
 
-def _normalised(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Vector:
+def _normalised(pictures: NDArray[np.uint8]) -> Vector:
     """Rows `(n, pixels)` with mean 0 and length 1, so that a dot product is a correlation; flat ones are 0."""
     flat = pictures.reshape(len(pictures), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
