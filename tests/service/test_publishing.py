@@ -175,10 +175,7 @@ def test_the_card_takes_weaknesses_and_gaps_from_a_report_about_this_model(mine:
         "date": "2026-11-22",
         "data": {"name": "UTKFace"},
         "weaknesses": ["Only 40 people: another set may give other figures."],
-        "groups": {
-            "global_fmr": "1e-3",
-            "labels": {"gender": {"groups": {"female": group, "male": group | {"fmr": None}}}},
-        },
+        "groups": {"global_fmr": "1e-3", "labels": gaps},
     }
     (tmp_path / "report.json").write_text(json.dumps(report))
     push_model(mine, str(tmp_path / "out"), report=tmp_path / "report.json")
@@ -307,7 +304,7 @@ def test_what_is_no_manifest_is_refused(pushed: Path, library: Library, text: st
 
 def test_a_hub_that_fails_places_nothing(hub: FakeHub, mine: Bundle, library: Library) -> None:  # noqa: F811
     push_model(mine, "hf://ada/faces")
-    hub.broken["resolve"] = 500
+    hub.broken["resolve"] = 403
     with pytest.raises(LikenessError):
         pull_model("hf://ada/faces", library)
     assert nothing_was_placed(library)
