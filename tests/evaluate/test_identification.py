@@ -135,3 +135,14 @@ def test_triplets_of_photos_that_are_not_evaluated_are_refused(sample_of) -> Non
     triplets = make_triplets(rows, 5, 0)
     with pytest.raises(DatasetError, match="not evaluated"):
         places_of(triplets, [replace(row, path=f"other/{row.path}") for row in rows])
+
+
+@pytest.mark.parametrize("role", range(3))
+def test_a_triplet_with_a_photo_without_a_face_is_wrong(sample_of, role: int) -> None:
+    sample = sample_of([2, 2], spread=0.01)
+    triplet = places_of(make_triplets(rows_of(sample), 1, 0), rows_of(sample))
+    faces = np.ones(4, np.intp)
+    faces[triplet[0, role]] = 0
+    blind = Sample(sample.people, Embedded(sample.embedded.vectors, faces))
+    assert match_accuracy(sample, triplet, rounds=20)["match_accuracy"] == 1
+    assert match_accuracy(blind, triplet, rounds=20)["match_accuracy"] == 0

@@ -26,10 +26,10 @@ def write_report(report: Mapping[str, Any], folder: Path) -> Path:
         StorageError: the folder cannot be written.
     """
     expect_extra()
-    drawn = pictures.draw(report)
-    page = render(report, drawn)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        drawn = pictures.draw(report)
+        page = render(report, drawn)
         for name, picture in drawn.items():
             _replace(folder / f"{name}.png", picture.png)
         _replace(folder / JSON, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())

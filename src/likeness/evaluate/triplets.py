@@ -50,17 +50,17 @@ def match_accuracy(sample: Sample, places: NDArray[np.intp], *, rounds: int = RO
     """The share of triplets `(t, 3)` (places of anchor, positive, negative) that are right, and its interval."""
     near = sample.similarities(places[:, 0], places[:, 1])
     far = sample.similarities(places[:, 0], places[:, 2])
-    right = near > far
+    finite = np.isfinite(near) & np.isfinite(far)
+    right = finite & (near > far)
     anchors = sample.codes[places[:, 0]]
     totals = np.bincount(anchors, minlength=len(sample.names))
     hits = np.bincount(anchors, right, len(sample.names))
     used = totals > 0
-    finite = np.isfinite(near) & np.isfinite(far)
     return {
         "match_accuracy": float(right.mean()),
         "match_accuracy_interval": share_interval(hits[used], totals[used], rounds=rounds, seed=seed),
         "people": int(used.sum()),
-        "mean_margin": float((near - far)[finite].mean()) if finite.any() else None,
+        "mean_margin": float((near[finite] - far[finite]).mean()) if finite.any() else None,
     }
 
 
