@@ -39,6 +39,7 @@ def test_the_list_says_terms_and_what_each_source_has(cli) -> None:
     assert found["utkface"]["has"] == ["age_years", "gender", "group"]
     assert found["lfw"]["downloads"] == ["lfw.tgz", "lfw_pairs.txt"]
     assert not found["agedb"]["downloads"]
+    assert found["imdb-wiki"]["options"][:2] == ["min_face_score", "allow_second_face"]
     lines = cli("data", "list").out.splitlines()
     assert lines[0].split() == ["name", "title", "has", "download", "licence"]
     assert len(lines) == 1 + len(found)

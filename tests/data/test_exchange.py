@@ -18,7 +18,7 @@ from likeness.data.dataset import CropFacts, Dataset, Facts
 from likeness.data.exchange import pull, push
 from likeness.data.manifest import FoundFace, Row
 from likeness.data.sources import open_source
-from likeness.errors import AccessRefused, Conflict, DatasetError, PhotoMissing, RemoteNotFound, Unreachable
+from likeness.errors import AccessRefused, Conflict, DatasetError, InputError, PhotoMissing, RemoteNotFound, Unreachable
 
 pytestmark = quiet_library
 
@@ -101,6 +101,9 @@ def test_versions_in_a_folder_are_tags(dataset: Dataset, tmp_path: Path) -> None
     assert len(pull(kept, tmp_path / "three", revision="v1").rows) == 2
     with pytest.raises(PhotoMissing, match="no folder"):
         pull(kept, tmp_path / "four", revision="v3")
+    for name in ("../v1", "", "a/b"):
+        with pytest.raises(InputError, match="cannot be the name of a version"):
+            push(smaller, kept, tag=name)
 
 
 def test_nothing_of_anybody_else_is_written_over(dataset: Dataset, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ SOURCE = click.option("--source", metavar="NAME", help="Layout of the folder; un
 @click.pass_obj
 def list_sources(flags: Flags) -> None:
     """List the sources that can be read: their terms, what they know, and whether they can be downloaded."""
-    from likeness.data.sources import sources
+    from likeness.data.sources import options_of, sources
 
     for_people = []
     for kind in sources():
@@ -44,6 +44,7 @@ def list_sources(flags: Flags) -> None:
                     "has": list(kind.has),
                     "downloads": downloads,
                     "how_to_get": kind.how_to_get,
+                    "options": options_of(kind),
                 }
             )
         download = "yes" if kind.downloads else "no"
@@ -57,7 +58,9 @@ def list_sources(flags: Flags) -> None:
 @SOURCE
 @SET
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw histograms as a PNG here.")
-@click.option("--examples", type=click.IntRange(min=0), default=3, show_default=True, help="How many rows to show.")
+@click.option(
+    "--examples", type=click.IntRange(min=0), default=3, show_default=True, metavar="N", help="How many rows to show."
+)
 @progress_option
 @common_options
 @click.pass_obj

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from likeness.data.examples import PARTS, Columns, examples, row_of
 from likeness.data.manifest import Row
 from likeness.data.sources.base import Told, nobody
 from likeness.data.sources.huggingface import load_parts
-from likeness.errors import Conflict, DatasetError, ExtraMissing, PhotoMissing, StorageError, StorageFull
+from likeness.errors import Conflict, DatasetError, ExtraMissing, InputError, PhotoMissing, StorageError, StorageFull
 from likeness.hub import SCHEME, Repository, open_hub
 
 SHARD_BYTES = 500 << 20
@@ -63,7 +64,7 @@ def push(
     _expect_datasets()
     if target.startswith(SCHEME):
         return _push_to_hub(dataset, Repository.parse(target), private, tag, progress)
-    folder = Path(target) / tag if tag else Path(target)
+    folder = _version(target, tag)
     if folder.exists() and any(folder.iterdir()):
         if not (folder / _SAVED).is_file():
             raise Conflict(f"{str(folder)!r} holds something that is no pushed data set", hint="name a new folder")
@@ -97,7 +98,7 @@ def pull(source: str, out: Path, *, revision: str | None = None, progress: Told 
             folder = aside / "fetched"
             open_hub().download(wanted.name, "dataset", folder, revision=revision or wanted.revision)
         else:
-            folder = Path(source) / revision if revision else Path(source)
+            folder = _version(source, revision)
             if not folder.is_dir():
                 raise PhotoMissing(f"there is no folder {str(folder)!r}")
         facts = _facts(folder)
@@ -107,6 +108,15 @@ def pull(source: str, out: Path, *, revision: str | None = None, progress: Told 
         made.write()
         _exchange(made.folder, out)
     return Dataset.read(out)
+
+
+def _version(folder: str, tag: str | None) -> Path:
+    """The folder of a version."""
+    if tag is None:
+        return Path(folder)
+    if not re.fullmatch(r"\w[\w.-]*", tag):
+        raise InputError(f"{tag!r} cannot be the name of a version", hint="letters, digits, dots and dashes, as v1.0")
+    return Path(folder) / tag
 
 
 def _push_to_hub(dataset: Dataset, target: Repository, private: bool, tag: str | None, progress: Told) -> Pushed:

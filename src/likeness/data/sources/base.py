@@ -167,6 +167,11 @@ def source_class(name: str) -> type[Source]:
     return found
 
 
+def options_of(kind: type[Source]) -> list[str]:
+    """Names of a source's options."""
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else []
+
+
 def make_source(name: str, **options: Any) -> Source:
     """A source with its options; texts become what the fields are declared as.
 
@@ -174,7 +179,7 @@ def make_source(name: str, **options: Any) -> Source:
         InputError: it has no such option, or the value cannot be used.
     """
     kind = source_class(name)
-    known: list[str] = [field.name for field in fields(kind)] if is_dataclass(kind) else []
+    known = options_of(kind)
     for option in options:
         if option not in known:
             hint = f"its options: {', '.join(known)}" if known else "it has none"
