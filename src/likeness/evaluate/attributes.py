@@ -244,18 +244,21 @@ def _mean_interval(values: Floats, people: NDArray[np.str_], rounds: int, seed: 
 
 def _weaknesses(report: Mapping[str, Any]) -> list[str]:
     found = []
-    for kind, figure, words in (
-        ("age", "mean_absolute_error_years", "{:.1f} years off on average"),
-        ("gender", "accuracy", "right for {:.1%}"),
+    for kind, figure, ends, words in (
+        ("age", "mean_absolute_error_years", "mean_absolute_error_interval", "{:.1f} years off on average"),
+        ("gender", "accuracy", "accuracy_interval", "right for {:.1%}"),
     ):
-        table = report.get(kind, {}).get("by_decade", {})
+        if kind not in report:
+            continue
+        everybody, table = report[kind][figure], report[kind]["by_decade"]
         few = [name for name, row in table.items() if row["photos"] < FEW]
         if few:
             found.append(f"{kind.capitalize()}: fewer than {FEW} photos each of the ages {', '.join(few)}.")
-        known = {name: row[figure] for name, row in table.items() if row["photos"] >= FEW}
-        if len(known) > 1:
-            worst = (max if kind == "age" else min)(known, key=lambda name: known[name])
-            found.append(f"{kind.capitalize()} is told worst at {worst}: {words.format(known[worst])}.")
+        for name, row in table.items():
+            low, high = row[ends] or (everybody, everybody)
+            # Said only where chance does not explain it: the interval leaves out what holds for everybody.
+            if row["photos"] >= FEW and (low > everybody if kind == "age" else high < everybody):
+                found.append(f"{kind.capitalize()} is told worse at {name}: {words.format(row[figure])}.")
     age = report.get("age")
     if age is not None and abs(age["bias_years"]) > 1:
         found.append(

@@ -177,7 +177,6 @@ def reliability(found: Mapping[str, Any], label: str, *, xlabel: str, ylabel: st
     def plot(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, ls=":", label="as stated")
         size = [18 + 500 * weight for weight in found["weight"]]
-        axes.plot(found["stated"], found["observed"], color=GREEN, lw=1, alpha=0.6)
         axes.scatter(found["stated"], found["observed"], s=size, color=GREEN, alpha=0.75, label=label)
         axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
         legend = axes.legend(loc="upper left", fontsize=9)
@@ -228,6 +227,7 @@ def _groups(groups: Mapping[str, Any], label: str) -> bytes | None:
                 axes.plot([low, high], [place, place], color=GREEN if kind == "tar" else RED, lw=3, alpha=0.5)
                 axes.scatter([group[kind]], [place], color=GREEN if kind == "tar" else RED, zorder=3)
             axes.set(xlabel=words, ylim=(len(known) - 0.5, -0.5))
+            axes.locator_params(axis="x", nbins=4)
             axes.set_yticks(range(len(known)), list(known) if kind == "tar" else [""] * len(known))
         rate = float(groups["global_fmr"])
         panels[1].axvline(rate, color=GREY, ls=":", label=f"everybody: {rate:g}")
