@@ -26,7 +26,8 @@ TRUST = 0.99
 """Share of labels that are taken to be right before a face is looked at."""
 SAFE_SHARE = 0.01
 """How often a photo of a stranger may be given a name: what a suggestion must meet, as far as the calibration tells."""
-_BLOCK = 2048
+_BLOCK = 1 << 24
+"""Similarities that are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,9 @@ class _People:
         nearest = np.zeros(len(self.place), np.intp)
         named = np.nonzero(self.place >= 0)[0]
         means = self.sums / np.maximum(self.counts, 1)[:, None]
-        for start in range(0, len(named), _BLOCK):
-            block = named[start : start + _BLOCK]
+        step = max(_BLOCK // max(len(self.keys), 1), 16)
+        for start in range(0, len(named), step):
+            block = named[start : start + step]
             mine, photos = self.place[block], self.vectors[block]
             left = self.counts[mine] - 1
             sums = np.einsum("nd,nd->n", photos, self.sums[mine] - photos)
@@ -190,8 +192,9 @@ class _People:
             if at >= 0:
                 splits[at] = row.split
         found = []
-        for start in range(0, len(self.keys), _BLOCK):
-            similar = means[start : start + _BLOCK] @ means.T
+        step = max(_BLOCK // max(len(self.keys), 1), 16)
+        for start in range(0, len(self.keys), step):
+            similar = means[start : start + step] @ means.T
             for first, second in np.argwhere(similar >= least):
                 one, two = int(first) + start, int(second)
                 if one < two:

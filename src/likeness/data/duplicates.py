@@ -31,7 +31,8 @@ from likeness.vision.session import available_cores
 SMALL_PX, EDGES_PX = 12, 64
 LEAST_SMALL, LEAST_EDGES = 0.92, 0.82
 LARGEST_SHIFT_PX = 3
-_BLOCK = 1024
+_BLOCK = 1 << 25
+"""Correlations that are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +163,9 @@ def _normalised(pictures: NDArray[np.uint8]) -> Vector:
 
 def _similar(small: Vector, least: float) -> Iterator[tuple[int, int]]:
     """Pairs of rows whose correlation is at least `least`, the first index the smaller."""
-    for start in range(0, len(small), _BLOCK):
-        similar = small[start : start + _BLOCK] @ small[start:].T
+    step = max(_BLOCK // max(len(small), 1), 16)
+    for start in range(0, len(small), step):
+        similar = small[start : start + step] @ small[start:].T
         for first, second in np.argwhere(similar >= least):
             if first < second:
                 yield int(first) + start, int(second) + start
