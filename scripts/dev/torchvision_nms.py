@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
@@ -19,16 +19,24 @@ _kept: list[Any] = []
 
 
 class BeforeTorchvision(MetaPathFinder):
-    """Declares torchvision's suppression operators just before torchvision is imported."""
+    """Declares torchvision's suppression operators just before torchvision's code is run; looking for it does not."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find nothing: the next finder does."""
-        if fullname == "torchvision":
-            sys.meta_path.remove(self)
-            _declare()
-        return None
+        """What the usual finder finds, to be run after the declaration."""
+        if fullname != "torchvision":
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def declare_and_run(module: ModuleType) -> None:
+                _declare()
+                run(module)
+
+            spec.loader.exec_module = declare_and_run  # type: ignore[method-assign]
+        return spec
 
 
 def _declare() -> None:
