@@ -58,11 +58,11 @@ class NetworkPart(_Part):
 class TripletPart(_Part):
     """Triplet loss on the hardest positive and negative of each anchor in a batch. Hermans et al. 2017.
 
-    Distances are Euclidean between unit-length embeddings. Without a `margin` the soft margin log(1 + exp(·)) is used.
+    Distances are Euclidean between unit-length embeddings. The `margin` "soft" stands for log(1 + exp(·)).
     """
 
     kind: Literal["triplet"] = "triplet"
-    margin: float | None = Field(0.2, gt=0, le=2)
+    margin: Annotated[float, Field(gt=0, le=2)] | Literal["soft"] = 0.2
     mining: Literal["hard", "semihard"] = "hard"
 
 
@@ -180,8 +180,18 @@ def check_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(_written(first["loc"], values) + [str(first["loc"][-1])] * (first["type"] == "missing"))
         raise RecipeInvalid(f"{where}: {key}: {first['msg']}, got {str(first['input'])[:80]!r}") from None
+
+
+def _written(place: tuple[int | str, ...], values: Any) -> list[str]:
+    """The keys of a place that somebody wrote: pydantic puts kinds and types between them."""
+    keys = []
+    for part in place:
+        if isinstance(values, Mapping) and part in values:
+            keys.append(str(part))
+            values = values[part]
+    return keys
 
 
 def shipped_recipes() -> list[str]:

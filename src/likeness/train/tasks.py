@@ -41,16 +41,17 @@ class TripletTask(Task):
 
     def __init__(self, network: nn.Module, part: TripletPart, people: int, dimension: int) -> None:
         super().__init__(network)
+        soft = part.margin == "soft"
+        within = 0.2 if soft else part.margin
         kinds: dict[str, Callable[[], nn.Module]] = {
             "hard": miners.BatchHardMiner,
-            "semihard": lambda: miners.TripletMarginMiner(margin=part.margin or 0.2, type_of_triplets="semihard"),
+            "semihard": lambda: miners.TripletMarginMiner(margin=within, type_of_triplets="semihard"),
         }
         self.miner = kinds[part.mining]()
-        soft = part.margin is None
         self.loss = losses.TripletMarginLoss(margin=0.0 if soft else part.margin, smooth_loss=soft)
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
-        """`loss`, and the share of triplets that still break the margin."""
+        """`loss`, and the embeddings' `spread`: one less their mean cosine, near nothing where they collapse."""
         pictures, people = batch
         # Distances lose too much in bfloat16.
         embeddings = self.network(pictures).float()
