@@ -20,6 +20,7 @@ from likeness.errors import BundleCorrupt, ExtraMissing
 from likeness.train.phone import phone_facts
 from likeness.train.tflite_export import export_tflite, quantize_tflite
 
+pytestmark = pytest.mark.timeout(600)  # converting takes twenty seconds of an idle core, minutes of a busy one
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = ROOT / ".venv-tflite" / "bin" / "python"
 
@@ -37,7 +38,7 @@ def trial(samples, tmp_path_factory) -> tuple[dict[str, Any], Path]:
     np.save(folder / "crops.npy", np.stack(crops))
     script = Path(__file__).parent / "tflite_trial.py"
     done = subprocess.run(
-        [PYTHON, script, folder, folder / "crops.npy"], capture_output=True, text=True, check=False, timeout=280
+        [PYTHON, script, folder, folder / "crops.npy"], capture_output=True, text=True, check=False, timeout=560
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout), folder  # nothing but the result is on stdout
