@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 STAMP := $(VENV)/.ready
 TFLITE := .venv-tflite
 
@@ -12,12 +13,17 @@ TFLITE := .venv-tflite
 
 setup: $(STAMP)
 
+# What users install; the demo needs no more.
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
 # face_recognition, the benchmark's peer, names a package without wheels; dlib-bin is that package built.
 # facenet-pytorch, against which the tests hold our InceptionResnetV1, names old versions of torch.
 # torch comes with a torchvision of the same day, without its wish for CUDA (see scripts/dev/torchvision_nms.py).
-$(STAMP): pyproject.toml scripts/dev/torchvision_nms.py
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+$(STAMP): $(INSTALLED) scripts/dev/torchvision_nms.py
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet --no-deps "torchvision==0.28.0"
 	site=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") && \
@@ -40,7 +46,7 @@ $(TFLITE)/.ready: $(STAMP)
 	$(TFLITE)/bin/python -m pip install --quiet --editable ".[tflite]"
 	touch $@
 
-demo: setup
+demo: $(INSTALLED)
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh samples/demo.sh
 
 lint: setup
