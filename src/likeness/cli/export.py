@@ -17,6 +17,7 @@ from likeness.cli.train import needs_torch
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Data set whose crops it is tried on.")
 @click.option("--int8", is_flag=True, help="Quantize the bundle, on crops of --data; says what that costs.")
 @click.option("--keep-classes", is_flag=True, help="Keep the classifier and its people's names, for class accuracy.")
+@click.option("--flip", is_flag=True, help="Average each face with its mirror image: often better, twice the work.")
 @click.option("--licence", metavar="WORDS", help="Licence of the weights, for the manifest and the model card.")
 @click.option("--tflite", is_flag=True, help="Turn a bundle into TensorFlow Lite files, in floats and in 8 bits.")
 @common_options
@@ -29,6 +30,7 @@ def export(
     data: Path | None,
     int8: bool,
     keep_classes: bool,
+    flip: bool,
     licence: str | None,
     tflite: bool,
 ) -> None:
@@ -40,11 +42,11 @@ def export(
     With --tflite a BUNDLE, by name or folder, becomes files for a phone, with all that an app must know beside them.
     """
     if tflite:
-        if int8 or keep_classes or name or licence:
+        if int8 or keep_classes or flip or name or licence:
             raise click.UsageError("--tflite takes --out and --data only")
         _for_phone(flags, source, out, data)
     else:
-        _as_bundle(flags, Path(source), name, out, data, int8, keep_classes, licence)
+        _as_bundle(flags, Path(source), name, out, data, int8, keep_classes, flip, licence)
 
 
 def _as_bundle(
@@ -55,6 +57,7 @@ def _as_bundle(
     data: Path | None,
     int8: bool,
     keep_classes: bool,
+    flip: bool,
     licence: str | None,
 ) -> None:
     from likeness.data.dataset import Dataset
@@ -73,6 +76,7 @@ def _as_bundle(
         licence=licence or WEIGHTS,
         int8=int8,
         keep_classes=keep_classes,
+        flip=flip,
         say=flags.output.say,
     )
     if flags.output.as_json:

@@ -54,12 +54,14 @@ def export_run(
     licence: str = WEIGHTS,
     int8: bool = False,
     keep_classes: bool = False,
+    flip: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Exported:
     """Write the best network of a training as the bundle `target`, without its classifier.
 
     With `dataset` parity is measured on its crops too; int8 needs them, of people who were trained on.
-    `keep_classes` keeps the classifier's rows and the people's names beside the network, for class accuracy.
+    `keep_classes` keeps the classifier's rows and the people's names beside the network, for class accuracy. With
+    `flip` the bundle averages each face with its mirror image: twice the work, embeddings of another space.
 
     Raises:
         DatasetError: there is no finished epoch, or int8 is asked for without the crops.
@@ -85,7 +87,7 @@ def export_run(
         if keep_classes:
             _write_classes(trained, aside / CLASSES)
             roles["classes"] = CLASSES
-        facts = describe_bundle(trained.run, aside / MODEL, name=name or target.name, licence=licence)
+        facts = describe_bundle(trained.run, aside / MODEL, name=name or target.name, licence=licence, flip=flip)
         facts["origin"]["parity"] = found["parity"].as_dict()
         if found["quantized"]:
             facts["origin"]["int8"] = found["quantized"].as_dict()
@@ -118,9 +120,10 @@ def write_network(
     return parity, quantized
 
 
-def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS) -> dict[str, Any]:
+def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS, flip: bool = False) -> dict[str, Any]:
     """The manifest of a trained bundle, less its files; its embedding space is named by the network's digest."""
     part, data = run.recipe.network, run.data
+    space = f"{run.recipe.name}-{sha256_of(model)[:12]}{'-flip' if flip else ''}"
     return {
         "name": name,
         "version": "1",
@@ -129,7 +132,8 @@ def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS)
         "summary": f"{run.recipe.summary.rstrip('.')}; trained on {data.people:,} people of {data.name}.",
         "input": onnx_input(part.input).model_dump(mode="json"),
         "alignment": {"template_px": data.crops.template_for(part.side_px)},
-        "embedding": {"dimension": part.dimension, "space": f"{run.recipe.name}-{sha256_of(model)[:12]}"},
+        "embedding": {"dimension": part.dimension, "space": space},
+        "parameters": {"flip": True} if flip else {},
         "metrics": [
             {
                 "name": key,

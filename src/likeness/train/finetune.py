@@ -223,7 +223,9 @@ def _exported(old: Bundle, dataset: Dataset, run: Run, places: Places, say: Say,
     shutil.rmtree(aside, ignore_errors=True)
     licence = f"derived from {run.started_from} ({old.manifest.licence.weights}); trained on your own photos"
     name = places.target.name
-    new = export_run(places.run, aside, dataset=dataset, name=name, licence=licence, say=say).bundle
+    # As the old one looks at faces, so does the new: else their comparison would be about that.
+    flip = bool(old.manifest.parameters.get("flip", False))
+    new = export_run(places.run, aside, dataset=dataset, name=name, licence=licence, flip=flip, say=say).bundle
     try:
         with watch("calibrating") as progress:
             calibration = calibrate_dataset(new, dataset, "validation", cache=places.cache, progress=progress)
