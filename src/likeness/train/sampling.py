@@ -71,10 +71,14 @@ class Batches(Sampler[list[tuple[int, int]]]):
         for _ in range(self._count()):
             while len(queue) < wanted:
                 # Nobody twice in a batch: who is waiting already comes after the others.
-                waiting = set(queue)
-                queue += [person for person in random.permutation(len(self._people)) if person not in waiting]
+                order = random.permutation(len(self._people))
+                late = np.isin(order, queue)
+                queue += [*order[~late].tolist(), *order[late].tolist()]
             chosen, queue = queue[:wanted], queue[wanted:]
             yield np.concatenate([self._photos(random, self._people[person]) for person in chosen])
 
     def _photos(self, random: np.random.Generator, photos: NDArray[np.intp]) -> NDArray[np.intp]:
-        return random.choice(photos, self._per_person, replace=len(photos) < self._per_person)
+        if len(photos) >= self._per_person:
+            return random.choice(photos, self._per_person, replace=False)
+        # All of them before one comes again: the same photo twice teaches nothing of what a person looks like.
+        return np.resize(random.permutation(photos), self._per_person)
