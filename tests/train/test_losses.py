@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -206,6 +207,6 @@ def test_the_learning_rate_rises_to_one_and_falls_to_nothing(steps, data):
     factors = [cosine_with_warmup(step, steps=steps, warmup=warmup) for step in range(steps + 1)]
     assert all(0 <= factor <= 1 for factor in factors)
     assert factors[warmup] == 1
-    assert all(a < b for a, b in zip(factors[:warmup], factors[1 : warmup + 1], strict=True))
-    assert all(a > b for a, b in zip(factors[warmup:-1], factors[warmup + 1 :], strict=True))
+    assert all(a < b for a, b in pairwise(factors[: warmup + 1]))
+    assert all(a > b for a, b in pairwise(factors[warmup:]))
     assert factors[-1] == pytest.approx(0, abs=1e-9)
