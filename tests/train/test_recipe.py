@@ -141,6 +141,7 @@ def test_a_task_of_another_kind_needs_its_own_table():
         pytest.param("data.augment=wild", "data.augment", id="none of the choices"),
         pytest.param("optimiser.learning_rate=-1", "optimiser.learning_rate", id="negative"),
         pytest.param("task.kind=guess", "task", id="a task that is not there"),
+        pytest.param("data.per_person=17", "data", id="no room for two people in a batch"),
         pytest.param("loop=3", "loop", id="a value for a table"),
         pytest.param("name=No Such Name", "name", id="a name that is no file's"),
     ],

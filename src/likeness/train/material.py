@@ -56,6 +56,12 @@ def choose_material(dataset: Dataset, recipe: Recipe) -> Material:
         raise DatasetError(
             f"the split train of {str(dataset.folder)!r} names {len(names)} people, at least 2 are needed"
         )
+    together = part.batch_size // part.per_person if part.per_person else 0
+    if len(names) < together:
+        raise DatasetError(
+            f"the split train of {str(dataset.folder)!r} names {len(names)} people; a batch holds {together}",
+            hint=f"make batches smaller: --set data.batch_size={len(names) * part.per_person}",
+        )
     learnt: list[Row] = []
     held: list[Row] = []
     for name in names:

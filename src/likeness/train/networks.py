@@ -66,6 +66,10 @@ def load_weights(network: nn.Module, path: Path) -> None:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a class of its own for each kind of damage
         raise ModelError(f"the weights {str(path)!r} cannot be read: {type(error).__name__}: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ModelError(
+            f"the file {str(path)!r} holds no state dict", hint="save one: torch.save(network.state_dict(), FILE)"
+        )
     target = network.backbone if isinstance(network, ProjectedBackbone) else network
     assert isinstance(target, nn.Module)
     heads = ("logits.", "fc.", "classifier.", "head.")

@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from likeness.bundle import InputSpec
 from likeness.errors import RecipeInvalid
@@ -111,6 +111,12 @@ class DataPart(_Part):
     validation_photos: int = Field(1500, ge=20)
     max_people: int | None = Field(None, ge=2)
     workers: int = Field(1, ge=0)
+
+    @model_validator(mode="after")
+    def _of_two_people(self) -> Self:
+        if self.per_person * 2 > self.batch_size:
+            raise ValueError(f"a batch of {self.batch_size} has no room for two people with {self.per_person} photos")
+        return self
 
 
 class OptimiserPart(_Part):
