@@ -60,11 +60,11 @@ def test_the_number_of_workers_does_not_change_the_pictures():
 @pytest.mark.parametrize("name", ["none", "light", "standard"])
 def test_the_global_generators_stay_where_they_were(name):
     part = crops(name)
-    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
     for index in range(12):
         part[0, index]
     assert torch.equal(torch.get_rng_state(), before)
-    assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], numpy_before)
 
 
 def test_augmentation_keeps_shape_and_type_and_the_face_in_the_picture():
