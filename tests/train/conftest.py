@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
+from likeness.cli import run
 from likeness.data.crop import crop_dataset, open_cropper
 from likeness.data.dataset import CropFacts, Dataset, Facts
 from likeness.data.manifest import Row
 from likeness.data.sources import open_source
 from likeness.settings import Settings
+from likeness.train.loop import train
+from likeness.train.recipe import load_recipe
 from likeness.types import Pixels
 
 SIDE_PX = 80
@@ -91,3 +95,33 @@ def hard(sample_crops: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dat
 def tiny(sample_crops: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Four photos of each, for trainings of which only the course matters."""
     return write_varied(sample_crops, tmp_path_factory.mktemp("tiny") / "people", of_each=1)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Runs `likeness` with these arguments, in this process."""
+
+    def call(*arguments: object) -> Said:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return Said(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def short(hard: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short training of a classifier; six photos of each person are held back."""
+    folder = tmp_path_factory.mktemp("short") / "run"
+    recipe = load_recipe("softmax-resnet50", ["loop.epochs=4", "data.hold_photos=6", "data.workers=0"], smoke=True)
+    train(hard, recipe, folder)
+    return folder
