@@ -44,8 +44,8 @@ def mine(tmp_path: Path) -> Bundle:
         "protocol": "ten folds | official",
         "date": "2026-11-22",
     }
-    facts = {"parity": {"max_difference": 2.5e-7, "mean_cosine": 1.0, "samples": 50}, "flip": True}
-    return change(tmp_path / "made" / "mine", name="mine", metrics=[figure], parameters=facts)
+    facts = {"parity": {"max_difference": 2.5e-7, "mean_cosine": 1.0, "samples": 50}}
+    return change(tmp_path / "made" / "mine", name="mine", metrics=[figure], parameters={"flip": True}, origin=facts)
 
 
 @pytest.fixture

@@ -105,11 +105,11 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
         yield "embedding space", f"`{manifest.embedding.space}`: vectors of another space cannot be compared with these"
     size = sum(file.bytes for file in manifest.files.values())
     yield "files", f"{', '.join(file.path for file in manifest.files.values())} ({size / 1e6:.1f} MB)"
-    yield from _export_facts(manifest.parameters)
+    yield from _export_facts(manifest.origin)
 
 
-def _export_facts(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    parity, int8 = parameters.get("parity"), parameters.get("int8")
+def _export_facts(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    parity, int8 = origin.get("parity"), origin.get("int8")
     if isinstance(parity, dict) and {"max_difference", "mean_cosine", "samples"} <= parity.keys():
         yield (
             "parity with the trained network",

@@ -115,7 +115,7 @@ def write_network(
     whole = folder / "float32.onnx"
     parity = export_onnx(network, spec, whole, crops=few)
     say("Quantizing …")
-    quantized = quantize_onnx(whole, crops, folder / MODEL)
+    quantized = quantize_onnx(whole, crops, folder / MODEL, say=say)
     whole.unlink()
     return parity, quantized
 
