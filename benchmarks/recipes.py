@@ -10,23 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.progress import Progress
 
 import machine
 from likeness.bundle import Bundle
 from likeness.data.dataset import Dataset
-from likeness.data.splits import person_key
 from likeness.evaluate.calibrate import calibrate_dataset
 from likeness.evaluate.calibrated import write_calibrated
-from likeness.evaluate.classes import Classes, classify
-from likeness.evaluate.dataset import embed_dataset, evaluate_dataset
+from likeness.evaluate.dataset import evaluate_dataset
+from likeness.evaluate.held import evaluate_classes
 from likeness.evaluate.report import write_report
-from likeness.evaluate.sample import Sample, labels_of
 from likeness.settings import Settings
 from likeness.train.export import export_run
 from likeness.train.run import RECORD, Run
@@ -123,19 +119,12 @@ def _cost(run: Run, bundle: Bundle) -> dict[str, Any]:
 
 def _held(bundle: Bundle, run: Run, dataset: Dataset, cache: Path, told: Any) -> dict[str, Any] | None:
     """Class accuracy on photos of the people learnt that were held back."""
-    classes = Classes.of(bundle)
     held = set(run.held)
     rows = [row for row in dataset.rows if row.path in held]
-    if classes is None or not rows:
+    if not rows or not bundle.has("classes"):
         return None
-    sample = Sample(
-        people=np.array([person_key(row.identity) for row in rows]),
-        embedded=embed_dataset(bundle, replace(dataset, rows=tuple(rows)), rows, cache, told),
-        paths=[row.path for row in rows],
-        labels=labels_of(rows),
-    )
-    found = classify(sample, classes)
-    return None if found is None else {key: found[key] for key in ("top_1", "top_5", "photos") if key in found}
+    found = evaluate_classes(bundle, dataset, rows, cache=cache, progress=told)
+    return {key: found[key] for key in ("top_1", "top_1_interval", "top_5", "photos", "people", "chance")}
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -153,6 +153,42 @@ def dataset(
 
 
 @evaluate.command()
+@click.argument("folder", metavar="DATASET", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    required=True,
+    help="The photos to name, a path a line: held.txt of the training's folder.",
+)
+@progress_option
+@common_options
+@click.pass_obj
+def classes(flags: Flags, folder: Path, photos: Path) -> None:
+    """Measure how often a model's classifier names the people it learnt.
+
+    On photos that it did not learn from, and with a model that kept its classifier: `likeness export --keep-classes`.
+    """
+    from likeness.data.dataset import Dataset
+    from likeness.evaluate.held import evaluate_classes, rows_listed
+
+    data = Dataset.read(folder)
+    rows = rows_listed(data, photos)
+    bundle = flags.settings.library(flags.output.say).find(flags.settings.embedder)
+    cache = Path(flags.settings.cache).expanduser() / "evaluation"
+    with flags.output.progress("crops") as progress:
+        found = evaluate_classes(bundle, data, rows, cache=cache, progress=progress, threads=flags.settings.threads)
+    if flags.output.as_json:
+        flags.output.json(found)
+        return
+    facts: list[tuple[str, object]] = [("photos, people", f"{found['photos']:,}, {found['people']:,}")]
+    for top in ("top_1", "top_5"):
+        low, high = found[f"{top}_interval"] or (0.0, 1.0)
+        facts.append((top.replace("_", "-"), f"{found[top]:.1%} ({low:.1%} to {high:.1%})"))
+    facts.append(("chance", f"{found['chance']:.2%}"))
+    flags.output.facts(facts, title=f"{bundle.manifest.name}: class accuracy on {data.facts.name}")
+
+
+@evaluate.command()
 @click.argument("predictions", metavar="PREDICTIONS.csv", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
     "--data",
