@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -60,6 +61,7 @@ def train(
         say(f"This training is finished: {len(run.epochs)} epochs, the best was {run.best + 1}.")
         return run
     run.write(folder)
+    (folder / record.HELD).write_text("".join(f"{path}\n" for path in run.held), "utf-8")
     with _quiet():
         _fit(dataset, recipe, material, run, folder, say, progress, make_task)
     return run
@@ -116,6 +118,7 @@ def _fit(
     keeper = _Keeper(run, folder, say, progress)
     trainer = _trainer(recipe, folder, keeper)
     if last.is_file():
+        _expect_readable(last)
         say(f"Going on after {len(run.epochs)} epochs.")
     trainer.fit(
         learner,
@@ -126,6 +129,16 @@ def _fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     keeper.finish(trainer)
+
+
+def _expect_readable(last: Path) -> None:
+    try:
+        torch.load(last, map_location="cpu", weights_only=False)  # written by ourselves; it holds more than weights
+    except Exception as error:  # torch raises a class of its own for each kind of damage
+        raise DatasetError(
+            f"the checkpoint {str(last)!r} cannot be read: {type(error).__name__}",
+            hint="begin anew with --fresh, or in another folder with --run",
+        ) from error
 
 
 def _task_of(say: Say) -> MakeTask:
@@ -141,14 +154,13 @@ def _trainer(recipe: Recipe, folder: Path, keeper: Callback) -> lightning.Traine
     devices = recipe.loop.devices or max(1, gpus)
     if gpus and devices > gpus:
         raise InputError(f"expected at most {gpus} devices, got loop.devices = {devices}")
-    checkpoints = ModelCheckpoint(
-        dirpath=folder / CHECKPOINTS,
-        filename="best",
-        monitor=MONITORED,
-        mode="min",
-        save_last=True,
-        enable_version_counter=False,
+    # At the epoch's end, after the record: who is stopped between the two has an epoch to repeat, not one that no
+    # record tells of. Two of them, as one alone would keep the last only where it is the best.
+    keep = partial(
+        ModelCheckpoint, dirpath=folder / CHECKPOINTS, enable_version_counter=False, save_on_train_epoch_end=True
     )
+    best = keep(filename=Path(record.BEST).stem, monitor=MONITORED, mode="min")
+    last = keep(filename=Path(record.LAST).stem)
     return lightning.Trainer(
         accelerator="gpu" if gpus else "cpu",
         devices=devices,
@@ -156,7 +168,7 @@ def _trainer(recipe: Recipe, folder: Path, keeper: Callback) -> lightning.Traine
         max_epochs=recipe.loop.epochs,
         precision="bf16-mixed" if recipe.loop.precision == "bfloat16" else "32-true",
         gradient_clip_val=recipe.optimiser.clip,
-        callbacks=[checkpoints, EarlyStopping(MONITORED, patience=recipe.loop.patience, mode="min"), keeper],
+        callbacks=[best, last, EarlyStopping(MONITORED, patience=recipe.loop.patience, mode="min"), keeper],
         logger=TensorBoardLogger(folder, name="", version="tensorboard"),
         log_every_n_steps=20,
         num_sanity_val_steps=0,
