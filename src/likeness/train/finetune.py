@@ -30,7 +30,7 @@ from likeness.train.export import export_run
 from likeness.train.loop import MakeTask, Say, train
 from likeness.train.material import choose_material, crops_of
 from likeness.train.recipe import FROM_BUNDLE, Recipe, check_recipe
-from likeness.train.run import Run
+from likeness.train.run import RECORD, Run
 from likeness.train.tasks import FineTuneTask, Task, build_task
 from likeness.train.verdict import Comparison, Views, compare
 
@@ -97,8 +97,8 @@ def fine_tune(
     recipe = fitted_recipe(recipe, old)
     if target.exists() and (fresh or not (folder / VERDICT).is_file()):
         raise Conflict(f"the bundle {str(target)!r} is there already", hint="name another with --name, or remove it")
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
+    if fresh and (folder / RECORD).is_file():
+        shutil.rmtree(folder)
     dataset = _people(photos, folder / DATA, settings, say, watch)
     shutil.copyfile(old.path("model"), folder / BASE)
     if not choose_material(dataset, recipe).held.rows:
