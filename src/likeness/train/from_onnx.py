@@ -31,7 +31,7 @@ class OnnxNetwork(nn.Module):
         path: an ONNX file with one input `(n, s, s, 3)` and one output `(n, d)`.
 
     Raises:
-        ModelError: the graph has an operator that is not known here.
+        ModelError: it cannot be read, or the graph has an operator that is not known here.
         ExtraMissing: the package onnx is not installed.
     """
 
@@ -41,7 +41,12 @@ class OnnxNetwork(nn.Module):
             import onnx
         except ImportError as error:
             raise ExtraMissing("reading ONNX files needs onnx", hint="pip install 'likeness[train]'") from error
-        graph = onnx.load(str(path)).graph
+        try:
+            graph = onnx.load(str(path)).graph
+        except Exception as error:  # protobuf raises a class of its own for each kind of damage
+            raise ModelError(f"the network {str(path)!r} cannot be read: {type(error).__name__}") from error
+        if len(graph.input) != 1 or len(graph.output) != 1:
+            raise ModelError(f"the network {path.name} takes {len(graph.input)} inputs where one is needed")
         self._input, self._output = graph.input[0].name, graph.output[0].name
         values = {each.name: np.array(onnx.numpy_helper.to_array(each)) for each in graph.initializer}
         self._nodes = [
