@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,7 +81,8 @@ def train(
         from likeness.train.loop import train as train_folder
     with flags.output.progress("training") as progress:
         run = train_folder(Dataset.read(data), loaded, place, fresh=fresh, say=flags.output.say, progress=progress)
-    _show(flags, run, place)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes that train together one tells
+        _show(flags, run, place)
 
 
 def _fine_tune(
