@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -202,10 +203,17 @@ def likeness(*arguments: object) -> list[str]:
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_training_that_goes_on(tiny, whole, tmp_path, command):
-    sets = [part for change in (*SOFTMAX[1:], "loop.epochs=4", "loop.patience=9") for part in ("--set", change)]
+    sets = [part for change in (*SOFTMAX[1:], "loop.patience=99") for part in ("--set", change)]
     arguments = ["train", SOFTMAX[0], "--smoke", "--data", tiny.folder, "--run", tmp_path / "run", *sets]
+    # Where the tests run in the background Ctrl-C is ignored, and processes inherit that.
+    listens = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(
-        likeness(*arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ
+        likeness(*arguments, "--set", "loop.epochs=200"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+        preexec_fn=listens,
     )
     assert process.stderr is not None
     lines = []
@@ -218,9 +226,11 @@ def test_ctrl_c_leaves_a_training_that_goes_on(tiny, whole, tmp_path, command):
     assert process.returncode == 130, (lines, rest)
     assert rest.endswith("interrupted\n")
     assert "Traceback" not in rest
-    assert 1 <= len(Run.read(tmp_path / "run").epochs) < 4
-    done = command(*arguments)
+    ended = len(Run.read(tmp_path / "run").epochs)
+    assert 1 <= ended < 200
+    done = command(*arguments, "--set", f"loop.epochs={ended + 1}")
     assert done.code == 0, done.err
+    assert f"Going on after {ended} epochs." in done.err
     assert Run.read(tmp_path / "run").finished
 
 

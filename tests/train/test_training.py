@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import LEARNT, Said
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.nn import functional
 
+from conftest import LEARNT, Said
 from likeness.data.dataset import Dataset
 from likeness.errors import DatasetError
 from likeness.train.checkpoint import load_trained
