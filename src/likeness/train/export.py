@@ -21,6 +21,7 @@ from likeness.train.material import by_person
 from likeness.train.onnx_export import export_onnx, onnx_input
 from likeness.train.parity import Parity
 from likeness.train.quantize import Quantized, quantize_onnx
+from likeness.train.recipe import Recipe
 from likeness.train.run import Run
 from likeness.types import Pixels
 
@@ -147,7 +148,7 @@ def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS,
         ],
         "licence": {"code": "Apache-2.0", "weights": licence, "data": data.licence or "not stated"},
         "origin": {
-            "recipe": run.recipe.model_dump(mode="json", exclude_defaults=True),
+            "recipe": _told(run.recipe),
             "started_from": run.started_from or "random weights or ImageNet's, as the recipe says",
             "data": {"name": data.name, "digest": data.digest, "people": data.people, "photos": data.photos},
             "trained_people": people_digests(run.people),
@@ -158,6 +159,13 @@ def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS,
             "commit": run.commit,
         },
     }
+
+
+def _told(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe states beyond the defaults, and the kind of its task, which is a default within its kind."""
+    told = recipe.model_dump(mode="json", exclude_defaults=True)
+    told["task"] = {"kind": recipe.task.kind} | told["task"]
+    return told
 
 
 def people_digests(people: Sequence[str]) -> str:
