@@ -198,6 +198,18 @@ def test_a_killed_run_goes_on_where_it_was(samples, tmp_path):
     assert not list(out.glob("crops/*/.*.part"))[1:]  # at most the one that was being written
 
 
+def test_a_run_killed_before_it_noted_its_manifest_lists_no_photo_twice(few, tmp_path):
+    photos = few(1)
+    first = crop_folder(photos, tmp_path / "out").dataset
+    journal = tmp_path / "out" / "crops.journal"
+    lines = journal.read_text().splitlines(keepends=True)
+    assert "published" in lines[-1]
+    journal.write_text("".join(lines[:-1]))
+    assert crop_folder(photos, tmp_path / "out").dataset.rows == first.rows
+    first.with_rows(first.rows[1:], step="one row less").write()
+    assert crop_folder(photos, tmp_path / "out").dataset.rows == first.rows[1:]
+
+
 def test_a_lost_crop_is_made_again(few, tmp_path):
     photos = few(1)
     first = crop_folder(photos, tmp_path / "out").dataset

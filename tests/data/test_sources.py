@@ -148,7 +148,7 @@ def test_wiki_photos_get_ages_and_all_that_are_left_out_are_counted(tmp_path: Pa
         "a second face": 1,
         "no usable date of birth": 1,
         "in the table, but not there": 1,
-        "its path leaves the folder": 1,
+        "a path that leaves the folder": 1,
     }
     assert open_source(tmp_path / "wiki_crop").rows[0].path == "17/10000217_1981-05-05_2009.jpg"
     assert len(open_source(tmp_path, min_face_score="0.5", allow_second_face="yes").rows) == 5
@@ -346,3 +346,18 @@ def data_folder() -> Path:
     if not ((folder / "lfw").is_dir() and (folder / "utkface").is_dir()):
         pytest.skip(f"no LFW and UTKFace under {folder}; set LIKENESS_DATA")
     return folder
+
+
+def test_a_photo_that_a_table_lists_twice_is_taken_once_and_counted(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "list.csv").write_text("path,identity\na.jpg,Ada\na.jpg,Al\nb.jpg,Al\n")
+    found = open_source(tmp_path / "list.csv")
+    assert [(row.path, row.identity) for row in found.rows] == [("a.jpg", "Ada"), ("b.jpg", "Al")]
+    assert found.reasons() == {"listed twice": 1}
+
+
+def test_a_list_that_is_no_text_is_said_to_be_so(tmp_path: Path) -> None:
+    put(tmp_path, "train/n000001/0001_01.jpg")
+    (tmp_path / "train_list.txt").write_bytes(b"n000001/\xff\xfe\n")
+    with pytest.raises(DatasetError, match="no text in UTF-8"):
+        open_source(tmp_path, "vggface2")

@@ -17,11 +17,11 @@ from PIL import Image
 
 from likeness.bundle import Bundle
 from likeness.data.cropnames import CropNames
-from likeness.data.dataset import FACTS, CropFacts, Dataset, Facts
+from likeness.data.dataset import FACTS, CropFacts, Dataset, Facts, storage_error
 from likeness.data.journal import Cut, Journal, key_of, readable
 from likeness.data.manifest import FoundFace, Row
 from likeness.data.spread import spread
-from likeness.errors import FaceError, ModelError, NoFace, PhotoError, SeveralFaces, StorageError
+from likeness.errors import FaceError, ModelError, NoFace, PhotoError, SeveralFaces
 from likeness.settings import Settings
 from likeness.types import Photo, Pixels
 from likeness.vision.align import align
@@ -203,7 +203,7 @@ def crop_dataset(
             dataset = _published(out, photos, journal, cropper, facts)
             refused = journal.write_refused(photos)
     except OSError as error:
-        raise StorageError(f"the crops cannot be written to {str(out)!r}: {error.strerror}") from error
+        raise storage_error(error, out) from error
     return Cropped(dataset, sum(journal.cuts[key_of(photo)].row is not None for photo in waiting), kept, refused)
 
 
@@ -233,10 +233,18 @@ def _published(out: Path, photos: Sequence[Row], journal: Journal, cropper: Crop
     old = Dataset.read(out) if (out / FACTS).exists() else None
     known = journal.published if old else set()
     cuts = [(photo, journal.cuts[key_of(photo)]) for photo in photos]
-    new = [_row(photo, cut) for photo, cut in cuts if cut.row is not None and cut.photo not in known]
+    # What a run that was killed before it noted so has put into the manifest is there already.
+    there = {row.path for row in old.rows} if old else set()
+    new = [
+        _row(photo, cut)
+        for photo, cut in cuts
+        if cut.row is not None and cut.photo not in known and cut.row.path not in there
+    ]
     if old is not None:
         rows = (*_remade(old.rows, journal), *new)
         if rows == old.rows:
+            if not known.issuperset(cut.photo for _, cut in cuts if cut.row is not None):
+                journal.publish(cut.photo for _, cut in cuts if cut.row is not None)
             return old
         dataset = old.with_rows(rows, step=facts.steps[-1])
     else:

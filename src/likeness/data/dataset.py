@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from likeness.data.manifest import Row, Split, read_rows, write_rows
-from likeness.errors import DatasetError
+from likeness.errors import DatasetError, StorageError, StorageFull
 
 FACTS = "dataset.json"
 MANIFEST = "manifest.csv"
@@ -75,7 +76,7 @@ class Dataset:
         """
         try:
             facts = Facts.model_validate_json((folder / FACTS).read_bytes())
-            text = (folder / MANIFEST).read_text("utf-8")
+            text = (folder / MANIFEST).read_bytes().decode("utf-8")  # the ends of lines as they are
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{str(folder)!r} is not a data set: it has no {Path(str(error.filename)).name}",
@@ -88,10 +89,32 @@ class Dataset:
         return cls(folder, facts, read_rows(text, where=str(folder / MANIFEST)))
 
     def write(self) -> None:
-        """Write `dataset.json` and `manifest.csv`, each in one step."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _replace(self.folder / MANIFEST, write_rows(self.rows))
-        _replace(self.folder / FACTS, self.facts.model_dump_json(indent=2) + "\n")
+        """Write `dataset.json` and `manifest.csv`, each in one step.
+
+        Raises:
+            DatasetError: a path or name is no text. StorageError: it cannot be written; StorageFull: no space.
+        """
+        manifest = self.encoded_rows()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _replace(self.folder / MANIFEST, manifest)
+            _replace(self.folder / FACTS, (self.facts.model_dump_json(indent=2) + "\n").encode())
+        except OSError as error:
+            raise storage_error(error, self.folder) from error
+
+    def encoded_rows(self) -> bytes:
+        """`manifest.csv` as bytes.
+
+        Raises:
+            DatasetError: a path or name is no text, as a file's name may not be.
+        """
+        try:
+            return write_rows(self.rows).encode()
+        except UnicodeEncodeError as error:
+            wrong = ascii(error.object[max(error.start - 40, 0) : error.end].split("\n")[-1])
+            raise DatasetError(
+                f"a path or name with bytes that are no UTF-8 cannot be kept: …{wrong}", hint="rename the file"
+            ) from None
 
     def with_rows(self, rows: Iterable[Row], *, step: str) -> Dataset:
         """The same data set with other rows; `step` says in words what was done."""
@@ -119,7 +142,7 @@ class Dataset:
     @property
     def digest(self) -> str:
         """Hex digest of the rows, files' digests among them: says which data a model was trained on."""
-        return hashlib.sha256(write_rows(self.rows).encode()).hexdigest()
+        return hashlib.sha256(self.encoded_rows()).hexdigest()
 
     def summary(self) -> dict[str, Any]:
         """Counts for people: rows, identities, splits."""
@@ -128,11 +151,18 @@ class Dataset:
         return {"rows": len(self.rows), "identities": len(named), "splits": per_split}
 
 
-def _replace(path: Path, text: str) -> None:
+def storage_error(error: OSError, place: Path) -> StorageError:
+    """The error for a place that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(f"no space is left for {str(place)!r}", hint="free some space; the same command goes on")
+    return StorageError(f"{str(place)!r} cannot be written: {error.strerror or type(error).__name__}")
+
+
+def _replace(path: Path, data: bytes) -> None:
     handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(aside).chmod(0o644)

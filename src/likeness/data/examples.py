@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from likeness.data.dataset import Dataset
-from likeness.data.manifest import FoundFace, Row, Split
+from likeness.data.manifest import FoundFace, Row, Split, number_text, stays_inside
 from likeness.errors import DatasetError
 
 UNSPLIT = "unsplit"
@@ -83,7 +83,7 @@ def examples(dataset: Dataset, part: str, columns: Columns) -> Iterator[dict[str
         example |= {"position": position} | {name: getattr(row, name) for name in _TEXTS}
         for name in (*columns.texts, *columns.numbers):
             value = row.labels.get(name)
-            example[name] = f"{value:g}" if name in columns.texts and isinstance(value, float) else value
+            example[name] = number_text(value) if name in columns.texts and isinstance(value, float) else value
         if columns.faces:
             face = row.face
             example["box_xyxy_px"] = list(face.box_xyxy_px) if face else None
@@ -105,7 +105,7 @@ def row_of(example: Mapping[str, Any], part: str) -> tuple[int, Row, bytes]:
         )
     path = str(example["path"])
     parts = path.split("/")
-    if not path or {"", ".", ".."} & set(parts) or "\\" in path or "\0" in path or ":" in parts[0] or len(path) > 1000:
+    if not stays_inside(path) or {"", "."} & set(parts) or "\\" in path or ":" in parts[0] or len(path) > 1000:
         raise DatasetError(f"the path {path!r} of the data set leads out of its folder, and is not written")
     data = (example.get("image") or {}).get("bytes")
     if data is None:

@@ -6,7 +6,6 @@ so that anybody reads it with `datasets` alone. `dataset.json` and a card lie be
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -22,12 +21,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from likeness.data.datacard import card
-from likeness.data.dataset import FACTS, Dataset, Facts
+from likeness.data.dataset import FACTS, Dataset, Facts, storage_error
 from likeness.data.examples import PARTS, Columns, examples, row_of
 from likeness.data.manifest import Row
 from likeness.data.sources.base import Told, nobody
 from likeness.data.sources.huggingface import load_parts
-from likeness.errors import Conflict, DatasetError, ExtraMissing, InputError, PhotoMissing, StorageError, StorageFull
+from likeness.errors import Conflict, DatasetError, ExtraMissing, InputError, PhotoMissing
 from likeness.hub import SCHEME, Repository, open_hub
 
 SHARD_BYTES = 500 << 20
@@ -235,15 +234,11 @@ def _aside(folder: Path) -> Iterator[Path]:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
     except OSError as error:
-        raise StorageError(f"nothing can be written beside {str(folder)!r}: {error.strerror}") from error
+        raise storage_error(error, folder) from error
     try:
         yield aside
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StorageFull(
-                f"no space is left beside {str(folder)!r}", hint="free some space, then try again"
-            ) from error
-        raise StorageError(f"files beside {str(folder)!r} cannot be written: {error.strerror or error}") from error
+        raise storage_error(error, folder) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

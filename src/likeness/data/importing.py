@@ -8,10 +8,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from likeness.data.dataset import FACTS, Dataset, Facts
+from likeness.data.dataset import FACTS, Dataset, Facts, storage_error
 from likeness.data.sources.base import Listing, Told, nobody
 from likeness.data.transfer import digest_of
-from likeness.errors import Conflict, DatasetError, StorageError, StorageFull
+from likeness.errors import Conflict, DatasetError
 
 
 def import_photos(
@@ -34,6 +34,7 @@ def import_photos(
         licence=listing.source.licence,
         steps=(step,) if step else (),
     )
+    Dataset(out, facts, listing.rows).encoded_rows()  # fails before the first photo is copied
     rows = []
     for done, row in enumerate(listing.rows, 1):
         origin = listing.folder / row.path
@@ -43,10 +44,7 @@ def import_photos(
         rows.append(replace(row, sha256=digest))
         progress(done, len(listing.rows))
     dataset = Dataset(out, facts, tuple(rows))
-    try:
-        dataset.write()
-    except OSError as error:
-        raise _failed(error, out) from error
+    dataset.write()
     return dataset
 
 
@@ -68,7 +66,7 @@ def _put(origin: Path, target: Path, copy: bool) -> str:
             shutil.copyfile(origin, aside)
         aside.replace(target)
     except OSError as error:
-        raise _failed(error, target) from error
+        raise storage_error(error, target) from error
     return digest
 
 
@@ -81,9 +79,3 @@ def _link(origin: Path, target: Path) -> bool:
             return False
         raise
     return True
-
-
-def _failed(error: OSError, place: Path) -> StorageError:
-    if error.errno == errno.ENOSPC:
-        return StorageFull(f"no space is left for {str(place)!r}", hint="free some space; the same command goes on")
-    return StorageError(f"{str(place)!r} cannot be written: {error.strerror or error}")

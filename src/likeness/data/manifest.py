@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -19,6 +20,8 @@ _BOX = ("x1", "y1", "x2", "y2")
 _POINTS = tuple(f"{name}_{axis}" for name in _LANDMARKS for axis in "xy")
 _FIXED = ("path", "identity", "split", "source", "licence", "photo", "sha256", *_BOX, *_POINTS, "score")
 _LABEL = "label:"
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
+_MOST_DIGITS = 15  # as many as a float holds, whichever they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +73,22 @@ def write_rows(rows: Iterable[Row]) -> str:
     """The rows as CSV: the fixed columns, then one `label:NAME` for each label that any row has."""
     listed = list(rows)
     names = sorted({name for row in listed for name in row.labels})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    text = _Lines()
+    writer = csv.writer(text, lineterminator="\r\n")  # the writer quotes what has either of them in it
     writer.writerow([*_FIXED, *(_LABEL + name for name in names)])
     for row in listed:
         writer.writerow([*_fixed_cells(row), *(_plain(row.labels.get(name)) for name in names)])
-    return text.getvalue()
+    return "".join(text.lines)
+
+
+class _Lines:
+    """Takes a CSV writer's lines, and ends each as files do here."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.lines.append(line.removesuffix("\r\n") + "\n")
 
 
 def read_rows(text: str, *, where: str) -> tuple[Row, ...]:
@@ -84,18 +97,23 @@ def read_rows(text: str, *, where: str) -> tuple[Row, ...]:
     Raises:
         DatasetError: it is not such a CSV; the message says which line of `where` is wrong, and how.
     """
-    reader = csv.DictReader(io.StringIO(text))
-    columns = reader.fieldnames or []
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        columns = reader.fieldnames or []
+    except csv.Error as error:
+        raise DatasetError(f"{where} is no CSV: {error}") from None
     unknown = [name for name in columns if name not in _FIXED and not name.startswith(_LABEL)]
     if "path" not in columns or unknown:
         wrong = f"has unknown columns: {', '.join(unknown[:5])}" if unknown else "has no column 'path'"
         raise DatasetError(f"{where} {wrong}", hint=f"expected: {', '.join(_FIXED)} and {_LABEL}NAME")
     rows = []
-    for cells in reader:
-        try:
+    try:
+        for cells in reader:
             rows.append(_row(cells))
-        except (ValueError, TypeError) as error:
-            raise DatasetError(f"{where}, line {reader.line_num}: {error}") from None
+    except KeyError as error:
+        raise DatasetError(f"{where}, line {reader.line_num}: a face without the column {error}") from None
+    except (ValueError, TypeError, csv.Error) as error:
+        raise DatasetError(f"{where}, line {reader.line_num}: {error}") from None
     return tuple(rows)
 
 
@@ -106,6 +124,11 @@ def row_from_cells(cells: Mapping[str, str]) -> Row:
         ValueError, TypeError: a cell is malformed; the message says how.
     """
     return _row({name if name in _FIXED or name.startswith(_LABEL) else _LABEL + name: cells[name] for name in cells})
+
+
+def stays_inside(path: str) -> bool:
+    """Whether a path of a data set is below its folder: relative, with forward slashes and no `..`."""
+    return bool(path) and "\0" not in path and not path.startswith("/") and ".." not in path.split("/")
 
 
 def identities(rows: Sequence[Row]) -> list[str]:
@@ -127,6 +150,8 @@ def _row(cells: dict[str, Any]) -> Row:
         raise ValueError("expected as many cells as there are columns")
     if not cells["path"]:
         raise ValueError("the path is empty")
+    if not stays_inside(cells["path"]):
+        raise ValueError(f"the path {cells['path']!r} leaves the folder")
     split = cells.get("split", "")
     if split not in ("", *SPLITS):
         raise ValueError(f"expected the split train, validation, test or none, got {split!r}")
@@ -153,19 +178,26 @@ def _face(cells: dict[str, str]) -> FoundFace | None:
     x1, y1, x2, y2 = (float(cells[name]) for name in _BOX)
     numbers = [float(cells[name]) for name in _POINTS] if cells.get(_POINTS[0]) else []
     points = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+    if not all(map(math.isfinite, (x1, y1, x2, y2, *numbers))):
+        raise ValueError("a box or landmark that is no finite number")
     return FoundFace((x1, y1, x2, y2), points, float(cells.get("score") or 1.0))
 
 
 def _plain(value: str | float | None) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else f"{value:g}"
+    return value if isinstance(value, str) else number_text(value)
+
+
+def number_text(number: float) -> str:
+    """A number as the shortest text that gives it back: `36`, `0.5`."""
+    return repr(float(number)).removesuffix(".0")
 
 
 def _value(text: str) -> str | float:
-    try:
-        number = float(text)
-    except ValueError:
+    """A label's value: a number where the text is one and says no more than it, as `007` and twenty digits do."""
+    if _NUMBER.fullmatch(text) is None:
         return text
-    # Nan and Inf are names too.
-    return number if math.isfinite(number) and "_" not in text else text
+    number = float(text)
+    exact = "." in text or sum(map(str.isdigit, text)) <= _MOST_DIGITS or number_text(number) == text
+    return number if exact and math.isfinite(number) else text

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from likeness import plugins
-from likeness.data.manifest import Row, Split
+from likeness.data.manifest import FoundFace, Row, Split, stays_inside
 from likeness.errors import DatasetError, InputError, PhotoMissing
 from likeness.hub import SCHEME
 
@@ -231,17 +231,27 @@ def open_source(
         name = "huggingface" if text.startswith(SCHEME) else recognise(Path(text))
     source = make_source(name, **options)
     folder = source.root(text, progress=progress)
-    rows: list[Row] = []
+    rows: dict[tuple[str, FoundFace | None], Row] = {}
     skipped: list[Skipped] = []
-    for entry in source.entries(folder):
-        rows.append(entry) if isinstance(entry, Row) else skipped.append(entry)
+    try:
+        for entry in source.entries(folder):
+            if isinstance(entry, Skipped):
+                skipped.append(entry)
+            elif not stays_inside(entry.path):
+                skipped.append(Skipped(entry.path, "a path that leaves the folder"))
+            elif rows.setdefault((entry.path, entry.face), entry) is not entry:
+                skipped.append(Skipped(entry.path, "listed twice"))
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"a list in {text!r} is no text in UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise DatasetError(f"{text!r} cannot be read: {error.strerror or type(error).__name__}") from error
     if not rows:
         why = "; ".join(f"{reason}: {count}" for reason, count in Counter(s.reason for s in skipped).most_common(3))
         raise DatasetError(
             f"{text!r} gives no photo as the source {source.name!r}" + (f" ({why})" if why else ""),
             hint=f"expected {source.layout}",
         )
-    return Listing(source, source.base(folder), tuple(rows), tuple(skipped))
+    return Listing(source, source.base(folder), tuple(rows.values()), tuple(skipped))
 
 
 def is_photo(name: str) -> bool:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from likeness.data.manifest import Row
+from likeness.data.manifest import Row, stays_inside
 from likeness.data.sources.base import Download, Skipped, Source
 from likeness.errors import DatasetError, ExtraMissing
 
@@ -73,8 +73,8 @@ class ImdbWiki(Source):
 
     def _entry(self, line: dict[str, Any], place: Path, folder: Path) -> Row | Skipped:
         path = (place.relative_to(folder) / PurePosixPath(str(line["full_path"]))).as_posix()
-        if ".." in path.split("/") or path.startswith("/"):
-            return Skipped(path, "its path leaves the folder")
+        if not stays_inside(path):
+            return Skipped(path, "a path that leaves the folder")
         if not line["face_score"] >= self.min_face_score:
             return Skipped(path, "no face" if math.isinf(line["face_score"]) else "a face score that is too low")
         if not self.allow_second_face and not math.isnan(line["second_face_score"]):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from likeness.data.manifest import FoundFace, Row, row_from_cells
+from likeness.data.manifest import FoundFace, Row, row_from_cells, stays_inside
 from likeness.data.sources.base import SPLIT_WORDS, Skipped, Source
 from likeness.errors import DatasetError
 
@@ -106,7 +106,7 @@ class Table(Source):
 
 def _relative(text: str, base: Path) -> str | None:
     """A path relative to the folder of the photos; None where it is empty or leaves it."""
-    if not text or "\0" in text:
+    if not text:
         return None
     path = Path(text)
     if path.is_absolute():
@@ -115,7 +115,7 @@ def _relative(text: str, base: Path) -> str | None:
         except ValueError:
             return None
     plain = path.as_posix()
-    return None if ".." in path.parts or plain == "." else plain
+    return plain if stays_inside(plain) and plain != "." else None
 
 
 def _sound(face: FoundFace) -> bool:
