@@ -12,7 +12,7 @@ from likeness.errors import DatasetError
 from likeness.train.from_onnx import OnnxNetwork
 from likeness.train.networks import build_network
 from likeness.train.recipe import FROM_BUNDLE, NetworkPart
-from likeness.train.run import BEST, CHECKPOINTS, Run
+from likeness.train.run import BEST, CHECKPOINTS, RECORD, Run
 from likeness.train.tasks import build_task
 
 BASE = "base.onnx"
@@ -37,7 +37,10 @@ def load_trained(folder: Path) -> Trained:
     part = run.recipe.network
     network = read_base(folder, part) if part.backbone == FROM_BUNDLE else build_network(part, blank=True)
     task = build_task(network, run.recipe.task, len(run.people), part.dimension)
-    task.load_state_dict(task_state(folder))
+    try:
+        task.load_state_dict(task_state(folder))
+    except RuntimeError as error:
+        raise DatasetError(f"the checkpoint in {str(folder)!r} is not of the network that {RECORD} names") from error
     weights = task.class_weights()
     return Trained(run, task.network.eval(), None if weights is None else weights.detach())
 

@@ -85,8 +85,9 @@ def load_crops(
     """All crops of `rows` as `(n, side_px, side_px, 3)` uint8.
 
     Raises:
-        DatasetError: one of them is missing or damaged.
+        DatasetError: one of them is missing or damaged, or all together do not fit into the memory.
     """
+    _expect_room(len(rows), side_px)
     pixels = np.empty((len(rows), side_px, side_px, 3), np.uint8)
     with ThreadPoolExecutor(available_cores()) as pool:
         loaded = pool.map(lambda row: _load(dataset.path(row), side_px), rows)
@@ -94,6 +95,24 @@ def load_crops(
             pixels[at] = crop
             progress(at + 1, len(rows))
     return pixels
+
+
+def _expect_room(count: int, side_px: int) -> None:
+    """Linux promises more memory than there is, and ends who takes it at its word."""
+    needed = count * side_px * side_px * 3
+    try:
+        free = next(
+            int(line.split()[1]) * 1024
+            for line in Path("/proc/meminfo").read_text("ascii").splitlines()
+            if line.startswith("MemAvailable:")
+        )
+    except (OSError, StopIteration):
+        return
+    if needed > free:
+        raise DatasetError(
+            f"{count:,} crops of {side_px} pixels take {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free",
+            hint="learn fewer people: --set data.max_people=…",
+        )
 
 
 def _load(path: Path, side_px: int) -> Pixels:

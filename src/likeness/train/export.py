@@ -162,8 +162,13 @@ def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS,
 
 
 def _told(recipe: Recipe) -> dict[str, Any]:
-    """What a recipe states beyond the defaults, and the kind of its task, which is a default within its kind."""
+    """What a recipe states beyond the defaults, and the kind of its task, which is a default within its kind.
+
+    Of a file of weights the name is told, not where it lay.
+    """
     told = recipe.model_dump(mode="json", exclude_defaults=True)
+    if recipe.network.weights is not None:
+        told["network"]["weights"] = recipe.network.weights.name
     told["task"] = {"kind": recipe.task.kind} | told["task"]
     return told
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from likeness.errors import ModelError
 from likeness.train.crops import Crops
 from likeness.train.recipe import Recipe
 from likeness.train.sampling import Batches
@@ -34,7 +36,7 @@ class Learner(lightning.LightningModule):
         self.recipe = recipe
         self._steps_per_epoch = steps_per_epoch
         self._seen: list[list[tuple[Tensor, Tensor]]] = [[], []]
-        self._sums: dict[str, tuple[float, int]] = {}
+        self._sums: dict[str, tuple[Tensor, int]] = {}
 
     def on_train_epoch_start(self) -> None:
         """Begin the epoch's random numbers and sums."""
@@ -45,8 +47,9 @@ class Learner(lightning.LightningModule):
         """The loss of a batch."""
         values = self.task.losses(_channels_last(batch))
         for name, value in values.items():
-            total, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = (total + float(value.detach()), count + 1)
+            # Summed where it is: a number for the processor would have it wait for the GPU at every batch.
+            total, count = self._sums.get(name, (torch.zeros((), device=value.device, dtype=torch.float64), 0))
+            self._sums[name] = (total + value.detach(), count + 1)
         return values["loss"]
 
     def validation_step(self, batch: Batch, place: int, dataloader_idx: int = 0) -> None:
@@ -56,29 +59,31 @@ class Learner(lightning.LightningModule):
         self._seen[dataloader_idx].append((unit, people))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the losses' means, how well people are told apart, and how often held photos are named rightly."""
+        """Log the losses' means, how well people are told apart, and how often held photos are named rightly.
+
+        Raises:
+            ModelError: the training came to numbers that are none.
+        """
         # Logged here, not at the epoch's end: the record that is written then must have them.
-        figures = {f"train/{name}": total / count for name, (total, count) in self._sums.items()}
+        figures = {f"train/{name}": float(total) / count for name, (total, count) in self._sums.items()}
         for name, seen in zip(("validation", "held"), self._seen, strict=True):
             if not seen:
                 continue
             unit, people = (torch.cat(parts) for parts in zip(*seen, strict=True))
             seen.clear()
-            if self.trainer.world_size > 1:
-                unit, people = self._gathered(unit), self._gathered(people)
+            if not (unit.isfinite().all() and all(map(math.isfinite, figures.values()))):
+                raise ModelError(
+                    f"the training came to numbers that are none in epoch {self.current_epoch + 1}",
+                    hint="learn more slowly: --set optimiser.learning_rate=… with --fresh, or in another folder",
+                )
             if name == "validation":
                 found = separation(unit.cpu().numpy(), people.cpu().numpy().astype(np.intp))
                 figures |= {f"validation/{key}": value for key, value in found.items()}
             elif (weights := self.task.class_weights()) is not None:
                 right = (unit @ weights.float().T).argmax(1) == people
                 figures["held/class_accuracy"] = float(right.float().mean())
-        self.log_dict(figures)
-
-    def _gathered(self, mine: Tensor) -> Tensor:
-        """What all processes have, one after the other."""
-        everything = self.all_gather(mine)
-        assert isinstance(everything, Tensor)
-        return everything.flatten(0, 1)
+        # Of several processes each has seen all photos; all must decide alike on when to stop.
+        self.log_dict(self.trainer.strategy.broadcast(figures))
 
     def configure_optimizers(self) -> Any:
         """AdamW; norms, biases and the like are not decayed."""
@@ -123,6 +128,7 @@ class Feeds(lightning.LightningDataModule):
             batch_sampler=batches,
             num_workers=workers,
             persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self._recipe.loop.seed),
         )
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import time
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +12,13 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from likeness.data.dataset import Dataset
-from likeness.errors import DatasetError, InputError
+from likeness.errors import DatasetError, InputError, RunDiffers
 from likeness.train import run as record
+from likeness.train.keeping import Checkpoints, Keeper
 from likeness.train.learner import MONITORED, Feeds, Learner, training_batches
 from likeness.train.material import Material, choose_material, crops_of
 from likeness.train.networks import build_network
@@ -50,21 +50,29 @@ def train(
     Raises:
         DatasetError: the data set has no crops, or too few of them.
         RunDiffers: the folder holds another training, and `fresh` is not said.
+        Conflict: another process is training in it.
+        ModelError: the training came to numbers that are none.
     """
     if dataset.facts.crops is None:
         raise DatasetError(f"{str(dataset.folder)!r} holds no aligned crops", hint="make them: likeness data crop")
-    if fresh and (folder / record.RECORD).is_file():
-        shutil.rmtree(folder)
     material = choose_material(dataset, recipe)
-    run = _record(dataset, recipe, material, folder, started_from)
-    if run.finished:
-        say(f"This training is finished: {len(run.epochs)} epochs, the best was {run.best + 1}.")
+    if os.environ.get("LOCAL_RANK", "0") != "0":  # of several processes that train together one writes and speaks
+        run = _record(dataset, recipe, material, folder, started_from)
+        with _quiet():
+            _fit(dataset, recipe, material, run, folder, _nothing, lambda done, total: None, make_task)
         return run
-    run.write(folder)
-    (folder / record.HELD).write_text("".join(f"{path}\n" for path in run.held), "utf-8")
-    with _quiet():
-        _fit(dataset, recipe, material, run, folder, say, progress, make_task)
-    return run
+    with record.alone(folder):
+        if fresh:
+            record.erase(folder)
+        run = _record(dataset, recipe, material, folder, started_from)
+        if run.finished:
+            say(f"This training is finished: {len(run.epochs)} epochs, the best was {run.best + 1}.")
+            return run
+        run.write(folder)
+        (folder / record.HELD).write_text("".join(f"{path}\n" for path in run.held), "utf-8")
+        with _quiet():
+            _fit(dataset, recipe, material, run, folder, say, progress, make_task)
+        return run
 
 
 def _record(dataset: Dataset, recipe: Recipe, material: Material, folder: Path, started_from: str) -> Run:
@@ -93,6 +101,11 @@ def _record(dataset: Dataset, recipe: Recipe, material: Material, folder: Path, 
         return new
     old = Run.read(folder)
     new.expect_same(old, folder)
+    if not old.finished and recipe.loop.epochs < len(old.epochs):
+        raise RunDiffers(
+            f"{str(folder)!r} holds a training of {len(old.epochs)} epochs already, loop.epochs = {recipe.loop.epochs}",
+            hint="ask for as many or more, or begin anew with --fresh",
+        )
     longer = new.recipe.loop.epochs > len(old.epochs) and not old.stopped
     return old.model_copy(update={"recipe": recipe, "finished": old.finished and not longer})
 
@@ -112,28 +125,27 @@ def _fit(
     validation = crops_of(dataset, material.validation, recipe)
     held = crops_of(dataset, material.held, recipe) if material.held.rows else None
     last = folder / CHECKPOINTS / record.LAST
-    task = (make_task or _task_of(say if not last.is_file() else _nothing))(recipe, len(material.learnt.people))
+    task = (make_task or _task_of(run, say, blank=last.is_file()))(recipe, len(material.learnt.people))
     task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = Learner(task, recipe, len(training_batches(learnt, recipe)))
-    keeper = _Keeper(run, folder, say, progress)
+    keeper = Keeper(run, folder, say, progress)
     trainer = _trainer(recipe, folder, keeper)
     if last.is_file():
         _expect_readable(last)
         say(f"Going on after {len(run.epochs)} epochs.")
-    trainer.fit(
-        learner,
-        datamodule=Feeds(learnt, validation, held, recipe),
-        ckpt_path=last if last.is_file() else None,
-        weights_only=False,
-    )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    with _interruptible():
+        trainer.fit(
+            learner,
+            datamodule=Feeds(learnt, validation, held, recipe),
+            ckpt_path=last if last.is_file() else None,
+            weights_only=True,
+        )
     keeper.finish(trainer)
 
 
 def _expect_readable(last: Path) -> None:
     try:
-        torch.load(last, map_location="cpu", weights_only=False)  # written by ourselves; it holds more than weights
+        torch.load(last, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a class of its own for each kind of damage
         raise DatasetError(
             f"the checkpoint {str(last)!r} cannot be read: {type(error).__name__}",
@@ -141,15 +153,20 @@ def _expect_readable(last: Path) -> None:
         ) from error
 
 
-def _task_of(say: Say) -> MakeTask:
+def _task_of(run: Run, say: Say, *, blank: bool) -> MakeTask:
+    """The recipe's own task; `blank` where a checkpoint brings the weights."""
+
+    def began(words: str) -> None:
+        run.started_from = words
+
     def make(recipe: Recipe, people: int) -> Task:
-        network = build_network(recipe.network, say=say)
+        network = build_network(recipe.network, say=say, began=began, blank=blank)
         return build_task(network, recipe.task, people, recipe.network.dimension)
 
     return make
 
 
-def _trainer(recipe: Recipe, folder: Path, keeper: Callback) -> lightning.Trainer:
+def _trainer(recipe: Recipe, folder: Path, keeper: Keeper) -> lightning.Trainer:
     gpus = torch.cuda.device_count()
     devices = recipe.loop.devices or max(1, gpus)
     if gpus and devices > gpus:
@@ -157,7 +174,7 @@ def _trainer(recipe: Recipe, folder: Path, keeper: Callback) -> lightning.Traine
     # At the epoch's end, after the record: who is stopped between the two has an epoch to repeat, not one that no
     # record tells of. Two of them, as one alone would keep the last only where it is the best.
     keep = partial(
-        ModelCheckpoint, dirpath=folder / CHECKPOINTS, enable_version_counter=False, save_on_train_epoch_end=True
+        Checkpoints, dirpath=folder / CHECKPOINTS, enable_version_counter=False, save_on_train_epoch_end=True
     )
     best = keep(filename=Path(record.BEST).stem, monitor=MONITORED, mode="min")
     last = keep(filename=Path(record.LAST).stem)
@@ -169,7 +186,7 @@ def _trainer(recipe: Recipe, folder: Path, keeper: Callback) -> lightning.Traine
         precision="bf16-mixed" if recipe.loop.precision == "bfloat16" else "32-true",
         gradient_clip_val=recipe.optimiser.clip,
         callbacks=[best, last, EarlyStopping(MONITORED, patience=recipe.loop.patience, mode="min"), keeper],
-        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        logger=TensorBoardLogger(folder, name="", version=record.CURVES),
         log_every_n_steps=20,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
@@ -179,47 +196,19 @@ def _trainer(recipe: Recipe, folder: Path, keeper: Callback) -> lightning.Traine
     )
 
 
-class _Keeper(Callback):
-    """Counts batches, and writes the record after every epoch."""
-
-    def __init__(self, run: Run, folder: Path, say: Say, progress: Counted) -> None:
-        self._run, self._folder, self._say, self._progress = run, folder, say, progress
-        self._since = time.monotonic()
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *rest: object
-    ) -> None:
-        """One batch further."""
-        self._progress(trainer.global_step, int(trainer.num_training_batches) * (trainer.max_epochs or 1))
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Write the epoch into the record."""
-        if not trainer.is_global_zero:
-            return
-        figures = {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())}
-        del self._run.epochs[trainer.current_epoch :]
-        self._run.epochs.append(figures)
-        errors = [epoch[MONITORED] for epoch in self._run.epochs]
-        self._run.best = errors.index(min(errors))
-        now = time.monotonic()
-        self._run.seconds = round(self._run.seconds + now - self._since, 1)
-        self._since = now
-        self._run.write(self._folder)
-        words = ", ".join(f"{name.partition('/')[2].replace('_', ' ')} {value:.4f}" for name, value in figures.items())
-        self._say(f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {words}")
-
-    def finish(self, trainer: lightning.Trainer) -> None:
-        """Say in the record that nothing more is to come."""
-        if not trainer.is_global_zero:
-            return
-        self._run.finished = True
-        early = len(self._run.epochs) < (trainer.max_epochs or 0)
-        self._run.stopped = f"no better for {self._run.recipe.loop.patience} epochs" if early else ""
-        self._run.write(self._folder)
-
-
 def _nothing(text: str) -> None:
     """Where nobody is told."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C as everywhere: Lightning leaves with an exit code of its own."""
+    try:
+        yield
+    except SystemExit as left:
+        if isinstance(left.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from left
+        raise
 
 
 @contextmanager

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.data.dataset import Dataset
-from likeness.data.manifest import Row
+from likeness.data.manifest import Row, Split
+from likeness.data.splits import person_key
 from likeness.errors import DatasetError
 from likeness.train.crops import Crops, load_crops
 from likeness.train.recipe import Recipe
 
+SPLITS: tuple[Split, Split] = ("train", "validation")
 LEFT_TO_LEARN = 3
 """Photos of a person that stay in training before one is held back."""
 
@@ -45,7 +47,7 @@ def choose_material(dataset: Dataset, recipe: Recipe) -> Material:
     """Pick from the splits `train` and `validation`, by the recipe's seed.
 
     Raises:
-        DatasetError: there are too few people or photos.
+        DatasetError: there are too few people or photos, or people are in both splits.
     """
     part, random = recipe.data, np.random.default_rng(recipe.loop.seed)
     groups = by_person(dataset.of_split("train"))
@@ -71,6 +73,7 @@ def choose_material(dataset: Dataset, recipe: Recipe) -> Material:
         held += [rows[at] for at in sorted(order[:back])]
         learnt += [rows[at] for at in sorted(order[back:])]
     people = tuple(names)
+    _expect_apart(dataset)
     others = _validation(dataset, part.validation_photos, random)
     return Material(_photos(learnt, people), _photos(held, people), others)
 
@@ -88,6 +91,16 @@ def crops_of(
     pixels = load_crops(dataset, photos.rows, spec.side_px, progress=progress)
     kind = recipe.data.augment if augment else "none"
     return Crops(pixels, photos.labels, spec, augment=kind, seed=recipe.loop.seed)
+
+
+def _expect_apart(dataset: Dataset) -> None:
+    learnt, others = ({person_key(row.identity) for row in dataset.of_split(split) if row.identity} for split in SPLITS)
+    if learnt & others:
+        raise DatasetError(
+            f"{len(learnt & others):,} of the {len(others):,} people of the split validation of "
+            f"{str(dataset.folder)!r} are also in train",
+            hint=f"split it by person: likeness data split {dataset.folder}",
+        )
 
 
 def _validation(dataset: Dataset, most: int, random: np.random.Generator) -> Photos:

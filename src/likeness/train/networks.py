@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from likeness.bundle import sha256_of
 from likeness.errors import ModelError, RecipeInvalid
 from likeness.train.inception_resnet_v1 import InceptionResnetV1
 from likeness.train.recipe import NetworkPart
 
 OWN = "inception-resnet-v1"
+RANDOM = "random weights"
 
 
 class ProjectedBackbone(nn.Module):
@@ -37,40 +39,54 @@ class ProjectedBackbone(nn.Module):
 
 
 def build_network(
-    part: NetworkPart, *, say: Callable[[str], None] = lambda text: None, blank: bool = False
+    part: NetworkPart,
+    *,
+    say: Callable[[str], None] = lambda text: None,
+    began: Callable[[str], None] = lambda words: None,
+    blank: bool = False,
 ) -> nn.Module:
     """The network of a recipe; `blank` skips all weights, for one whose state is loaded next.
 
-    `say` is told which weights it starts from.
+    `say` is told in a sentence which weights it starts from, `began` in words for a record.
 
     Raises:
         RecipeInvalid: the backbone is unknown.
         ModelError: the file `weights` cannot be loaded into it.
     """
-    network = _own(part) if part.backbone == OWN else _from_timm(part, say, blank=blank)
-    if part.weights is not None and not blank:
+    network, words = (_own(part), RANDOM) if part.backbone == OWN else _from_timm(part, say, blank=blank)
+    if blank:
+        return network
+    if part.weights is not None:
         load_weights(network, part.weights)
         say(f"Starting from the weights in {part.weights}.")
-    elif not blank and (part.backbone == OWN or not part.pretrained):
+        words = f"the weights in {part.weights.name}, sha256 {sha256_of(part.weights)}"
+    elif part.backbone == OWN or not part.pretrained:
         say("Starting from random weights.")
+    began(words)
     return network
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a state dict; parameters of a classifier (`logits`, `fc`, `classifier`, `head`) are left out.
 
+    A checkpoint of a training of this network gives all of it, a state dict of a backbone that alone.
+
     Raises:
         ModelError: it cannot be read, or does not fit.
     """
     try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a class of its own for each kind of damage
         raise ModelError(f"the weights {str(path)!r} cannot be read: {type(error).__name__}: {error}") from error
+    target = network.backbone if isinstance(network, ProjectedBackbone) else network
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        own = "task.network."
+        state = {name.removeprefix(own): value for name, value in state["state_dict"].items() if name.startswith(own)}
+        target = network
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(
             f"the file {str(path)!r} holds no state dict", hint="save one: torch.save(network.state_dict(), FILE)"
         )
-    target = network.backbone if isinstance(network, ProjectedBackbone) else network
     assert isinstance(target, nn.Module)
     heads = ("logits.", "fc.", "classifier.", "head.")
     wanted = set(target.state_dict())
@@ -88,7 +104,8 @@ def _own(part: NetworkPart) -> nn.Module:
     return InceptionResnetV1(part.dimension, drop=part.drop, blocks=part.blocks, width=part.width)
 
 
-def _from_timm(part: NetworkPart, say: Callable[[str], None], *, blank: bool) -> nn.Module:
+def _from_timm(part: NetworkPart, say: Callable[[str], None], *, blank: bool) -> tuple[nn.Module, str]:
+    """The network, and in words the weights that its backbone has."""
     import timm
 
     if part.backbone.partition(".")[0] not in timm.list_models():
@@ -99,12 +116,13 @@ def _from_timm(part: NetworkPart, say: Callable[[str], None], *, blank: bool) ->
         )
     pretrained = part.pretrained and not blank and part.weights is None
     backbone = _pretrained(part.backbone, say) if pretrained else None
+    words = RANDOM if backbone is None else f"ImageNet weights of {part.backbone}"
     if backbone is None:
         backbone = timm.create_model(part.backbone, pretrained=False, num_classes=0)
     side = part.side_px
     with torch.no_grad():
         features = backbone.eval()(torch.zeros(1, 3, side, side)).shape[1]
-    return ProjectedBackbone(backbone.train(), features, part.dimension, drop=part.drop)
+    return ProjectedBackbone(backbone.train(), features, part.dimension, drop=part.drop), words
 
 
 def _pretrained(name: str, say: Callable[[str], None]) -> Any | None:

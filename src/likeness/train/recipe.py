@@ -108,7 +108,7 @@ class DataPart(_Part):
     per_person: int = Field(0, ge=0)
     augment: Literal["none", "light", "standard"] = "standard"
     hold_photos: int = Field(0, ge=0)
-    validation_photos: int = Field(1500, ge=20)
+    validation_photos: int = Field(1500, ge=20, le=5000)
     max_people: int | None = Field(None, ge=2)
     workers: int = Field(1, ge=0)
 
@@ -135,7 +135,7 @@ class LoopPart(_Part):
     epochs: int = Field(10, ge=1)
     patience: int = Field(3, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     devices: int = Field(0, ge=0, description="Processors used at once; 0 takes all GPUs, or the CPU.")
 
 

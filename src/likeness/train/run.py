@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +17,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from likeness import __version__
 from likeness.data.dataset import CropFacts
-from likeness.errors import DatasetError, RunDiffers
+from likeness.errors import Conflict, DatasetError, RunDiffers
 from likeness.train.recipe import Recipe
 
 RECORD = "run.json"
 CHECKPOINTS = "checkpoints"
+HELD = "held.txt"
+"""Paths of the photos held back, a line each: `likeness evaluate dataset --photos` takes it."""
+CURVES = "tensorboard"
+LOCK = ".lock"
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "pytorch-metric-learning", "numpy")
@@ -46,7 +54,7 @@ class Run(BaseModel):
     all sittings. `started_from` says which weights it began with.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
     format: Literal[1] = 1
     recipe: Recipe
@@ -81,7 +89,10 @@ class Run(BaseModel):
         """Write the record in one step."""
         folder.mkdir(parents=True, exist_ok=True)
         aside = folder / f".{RECORD}.part"
-        aside.write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(self.model_dump_json(indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         aside.replace(folder / RECORD)
 
     def expect_same(self, other: Run, folder: Path) -> None:
@@ -117,6 +128,34 @@ def _differences(mine: dict[str, Any], its: dict[str, Any]) -> list[tuple[str, s
     return found
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a training's folder, so that no second process trains in it.
+
+    Raises:
+        Conflict: another one does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"another process is training in {str(folder)!r}", hint="wait for its end, or name another folder"
+            ) from None
+        yield
+
+
+def erase(folder: Path, *more: str) -> None:
+    """Delete what a training wrote into its folder, and `more` of the names there; nothing else that lies in it."""
+    for name in (CHECKPOINTS, CURVES, HELD, *more, RECORD):
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def versions() -> dict[str, str]:
     """Versions of Likeness and of what it trains with."""
     found = {"likeness": __version__, "python": platform.python_version()}
@@ -135,11 +174,18 @@ def machine(device: str) -> dict[str, Any]:
 
 def commit() -> str:
     """The commit of the code, with a + where the working tree differs from it; empty outside a repository."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve()
+    # An installation may lie inside somebody else's repository, whose commits say nothing of this code.
+    if not _git("ls-files", "--error-unmatch", "--", here.name, cwd=here.parent):
+        return ""
+    return _git("describe", "--always", "--dirty=+", "--abbrev=12", cwd=here.parent)
+
+
+def _git(*arguments: str, cwd: Path) -> str:
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],  # noqa: S607
-            cwd=here,
+        done = subprocess.run(  # noqa: S603
+            ["git", *arguments],  # noqa: S607
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=10,
