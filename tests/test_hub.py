@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub_server import FakeHub, hub, quiet_library  # noqa: F401
+from hub_server import Blob, FakeHub, hub, quiet_library  # noqa: F401
 from likeness.errors import (
     AccessRefused,
     Conflict,
@@ -137,6 +137,17 @@ def test_other_bytes_than_promised_are_no_download_and_the_rest_is_kept(hub, fol
     there.download("ada/mine", "model", tmp_path / "out")
     assert below(folder).items() <= below(tmp_path / "out").items()
     assert not any(asked.startswith("GET") and asked.endswith("README.md") for asked in hub.asked)
+
+
+def test_a_file_outside_of_the_repositorys_folder_stops_it_before_anything_is_written(hub, folder, tmp_path) -> None:  # noqa: F811
+    there = open_hub()
+    there.create("eve/trap", "dataset")
+    there.upload(folder, "eve/trap", "dataset", message="First")
+    repo = hub.repos["dataset", "eve/trap"]
+    repo.commits[repo.branches["main"]]["../../outside.txt"] = Blob(b"out", False)
+    with pytest.raises(DownloadCorrupt, match="outside of its folder"):
+        there.download("eve/trap", "dataset", tmp_path / "deep" / "got")
+    assert not (tmp_path / "deep").exists()
 
 
 def test_a_folder_with_something_in_it_is_not_written_over(hub, folder) -> None:  # noqa: F811

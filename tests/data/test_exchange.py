@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -72,6 +73,29 @@ def test_through_a_folder_a_data_set_comes_back_equal(dataset: Dataset, tmp_path
     (tmp_path / "back").mkdir()
     assert_equal(pull(str(tmp_path / "kept"), tmp_path / "back"), dataset)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "kept", "mine"]
+
+
+def test_nothing_that_is_pushed_tells_a_path_of_this_machine(dataset: Dataset, tmp_path: Path) -> None:
+    words = ["likeness", "data", "crop", f"{tmp_path}/in", '/home/ada b/Ada\'s "photos"/x', "out", "--set"]
+    step = shlex.join([*words, "photos=../up", "--shares", "60/20/20", "--test-people", "a/~"]) + ": 3 rows dropped"
+    marked = dataset.with_rows(dataset.rows, step=step).with_rows(dataset.rows, step="import hf://ada/faces 'it'")
+    push(marked, str(tmp_path / "kept"))
+    for path in (tmp_path / "kept").rglob("*"):
+        if path.is_file():
+            assert str(tmp_path).encode() not in path.read_bytes()
+    assert pull(str(tmp_path / "kept"), tmp_path / "back").facts.steps == (
+        *dataset.facts.steps,
+        "likeness data crop … … out --set … --shares 60/20/20 --test-people … 3 rows dropped",
+        "import hf://ada/faces 'it'",
+    )
+
+
+def test_photos_do_not_go_into_a_public_repository_unasked(hub: FakeHub, dataset: Dataset) -> None:  # noqa: F811
+    push(dataset, "hf://ada/faces", private=False)
+    before = len(hub.repos["dataset", "ada/faces"].messages)
+    with pytest.raises(Conflict, match="public"):
+        push(dataset.with_rows(dataset.rows[:1], step="one"), "hf://ada/faces")
+    assert len(hub.repos["dataset", "ada/faces"].messages) == before
 
 
 def test_what_is_in_the_folder_reads_with_their_library_alone(dataset: Dataset, tmp_path: Path) -> None:

@@ -143,11 +143,17 @@ def test_a_folder_that_is_there_is_left_alone(mine: Bundle, tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["keep.txt"]
 
 
-def test_a_path_of_this_machine_in_the_manifest_is_told(mine: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/home/ada b/weights.pt", "~/weights.pt", "../ada/weights.pt"])
+def test_a_path_of_this_machine_is_not_published_and_that_is_told(mine: Bundle, tmp_path: Path, path: str) -> None:
     said: list[str] = []
-    bundle = change(mine.folder, origin={"recipe": {"network": {"weights": "/home/ada/weights.pt"}}})
+    kept = {"site": "https://example.org/a.b", "network": "mobilenetv3_small_050.lamb_in1k", "versions": ["models/x.y"]}
+    bundle = change(mine.folder, origin={"recipe": {"network": {"weights": path}}, **kept})
     push_model(bundle, str(tmp_path / "out"), say=said.append)
-    assert any("/home/ada/weights.pt" in line for line in said)
+    assert any(path in line for line in said)
+    published = Bundle.read(tmp_path / "out")
+    assert published.manifest.origin == {"recipe": {"network": {"weights": "…/weights.pt"}}, **kept}
+    assert "ada" not in (tmp_path / "out" / "README.md").read_text()
+    published.verify()
 
 
 def test_other_files_of_the_folder_are_not_published(mine: Bundle, tmp_path: Path) -> None:

@@ -1,10 +1,26 @@
-"""The card of a data set: the README that goes with it to a folder or a hub."""
+"""What goes with a data set to a folder or a hub: its facts without paths of this machine, and a card."""
 
 from __future__ import annotations
 
 import json
+import re
 
-from likeness.data.dataset import Dataset
+from likeness.data.dataset import Dataset, Facts
+
+_WORD = re.compile(r"""(?:'[^']*'|"[^"]*"|[^\s'"])+|['"]""")
+_SHARES = re.compile(r"[\d.]+(?:[/,:][\d.]+){2}")
+
+
+def shareable(facts: Facts) -> Facts:
+    """The facts as others may see them: paths in the steps become `…`, for they tell of people and machines."""
+    return facts.model_copy(update={"steps": tuple(_WORD.sub(_hidden, step) for step in facts.steps)})
+
+
+def _hidden(word: re.Match[str]) -> str:
+    text = word[0]
+    if not re.search(r"[/\\]|^['\"]?~", text) or text.startswith("hf://") or _SHARES.fullmatch(text):
+        return text
+    return "…"
 
 
 def card(dataset: Dataset, parts: dict[str, int], target: str) -> str:

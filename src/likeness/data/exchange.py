@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from likeness.data.datacard import card
+from likeness.data.datacard import card, shareable
 from likeness.data.dataset import FACTS, Dataset, Facts, storage_error
 from likeness.data.examples import PARTS, Columns, examples, row_of
 from likeness.data.manifest import Row
@@ -54,11 +54,13 @@ def push(
     """Put a data set into a folder, or into the hub's repository `hf://OWNER/NAME[@BRANCH]`.
 
     On the hub the files of the earlier version go in the same commit, and `tag` marks this one; in a folder each `tag`
-    is a folder below. A folder that holds a data set already is exchanged with `replace` only.
+    is a folder below. A folder that holds a data set already is exchanged with `replace` only. Paths of this machine
+    in the steps stay here.
 
     Raises:
         ExtraMissing: `datasets` is not installed. DatasetError: files of the data set are missing or were changed.
-        Conflict: the folder holds something. RemoteError, RemoteNotFound: the hub did not take it.
+        Conflict: the folder holds something, or the repository is public and was to be `private`.
+        RemoteError, RemoteNotFound: the hub did not take it.
     """
     _expect_datasets()
     if target.startswith(SCHEME):
@@ -75,7 +77,7 @@ def push(
         parts = _built(dataset, aside / "cache", progress)
         saved = aside / "saved"
         parts.save_to_disk(str(saved))
-        _describe(dataset, parts, saved, target)
+        _describe(dataset, parts, saved, f"path/to/{folder.name}")
         _exchange(saved, folder)
     return Pushed(str(folder), "", {part: len(rows) for part, rows in parts.items()})
 
@@ -131,7 +133,8 @@ def _push_to_hub(dataset: Dataset, target: Repository, private: bool, tag: str |
             for index in range(shards):
                 name = f"{part}-{index:05d}-of-{shards:05d}.parquet"
                 rows.shard(shards, index, contiguous=True).to_parquet(str(saved / "data" / name))
-        _describe(dataset, parts, saved, f"hf://{target.name}")
+        version = tag or target.revision
+        _describe(dataset, parts, saved, f"hf://{target.name}" + (f"@{version}" if version else ""))
         commit = hub.upload(
             saved,
             target.name,
@@ -218,7 +221,8 @@ def _facts(folder: Path) -> Facts:
 
 
 def _describe(dataset: Dataset, parts: Any, saved: Path, target: str) -> None:
-    """`dataset.json` and the card."""
+    """`dataset.json` and the card, as others may see them."""
+    dataset = Dataset(dataset.folder, shareable(dataset.facts), dataset.rows)
     (saved / FACTS).write_text(dataset.facts.model_dump_json(indent=2) + "\n", "utf-8")
     (saved / "README.md").write_text(card(dataset, {part: len(rows) for part, rows in parts.items()}, target), "utf-8")
 

@@ -19,7 +19,7 @@ from typing import Any
 from likeness.bundle import MANIFEST, Bundle, Library, Manifest, place_folder
 from likeness.errors import BundleCorrupt, Conflict, InputError, RemoteNotFound
 from likeness.hub import SCHEME, Hub, Repository, open_hub, remote_errors
-from likeness.service.publishing import CARD, local_folder, written_to
+from likeness.service.publishing import CARD, dumped, local_folder, written_to
 
 LARGEST_MANIFEST_BYTES = 4 * 1024 * 1024
 LARGEST_BUNDLE_BYTES = 4 * 1024**3
@@ -67,7 +67,7 @@ def pull_model(
     manifest, raw = remote.manifest()
     if name is not None:
         manifest = _renamed(manifest, name)
-        raw = _dumped(manifest)
+        raw = dumped(manifest)
     there = _there(library, manifest)
     if there is not None:
         return Pulled(there, False, remote.commit)
@@ -205,10 +205,6 @@ def _renamed(manifest: Manifest, name: str) -> Manifest:
         raise InputError(
             f"{name!r} cannot be a model's name", hint="use small letters, digits, dots, dashes and underscores"
         ) from None
-
-
-def _dumped(manifest: Manifest) -> bytes:
-    return (json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _parsed(raw: bytes, where: str) -> Manifest:

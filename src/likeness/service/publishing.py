@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,14 @@ from typing import Any
 from likeness.bundle import MANIFEST, Bundle, Manifest, place_folder
 from likeness.calibration import Calibration
 from likeness.errors import Conflict, InputError, LicenceMissing, StorageError
-from likeness.hub import SCHEME, Hub, Repository, open_hub, remote_errors
+from likeness.hub import SCHEME, Repository, open_hub
 from likeness.service.model_card import write_card
 
 CARD = "README.md"
 REPORT = "report.json"
 _UNSTATED = re.compile(r"(not|un)[ -]?(stated|known|documented|specified)\b|\?*$|tbd|todo|none\b|n/a", re.IGNORECASE)
-_LOCAL_PATH = re.compile(r"^(~|/|[A-Za-z]:\\).*[/\\]")
+_SLASH = re.compile(r"[/\\]")
+_LOCAL_PATH = re.compile(r"(~|\.{1,2}|[A-Za-z]:)?[/\\]")
 
 Say = Callable[[str], None]
 
@@ -72,24 +73,27 @@ def push_model(
     """
     bundle.verify()
     expect_licence(bundle.manifest)
-    for where, value in _local_paths(bundle.manifest):
-        say(f"The manifest names a path of this machine, which everybody will read: {where} = {value}")
+    manifest, paths = without_local_paths(bundle.manifest)
+    for path in paths:
+        say(f"A path of this machine is shortened in what is published: {path}")
+    published = Bundle(bundle.folder, manifest)
     figures = _read_report(bundle, report)
     if not target.startswith(SCHEME):
         if revision is not None:
             raise InputError("a folder has no revisions", hint="leave --revision out, or name hf://OWNER/NAME")
-        return _push_to_folder(bundle, local_folder(target), figures)
+        return _push_to_folder(published, local_folder(target), figures)
     repository = Repository.parse(target)
     if revision is not None and repository.revision not in (None, revision):
         raise InputError(f"the target says {repository.revision!r} and --revision {revision!r}", hint="say it once")
     branch = revision or repository.revision
     hub = open_hub()
-    is_public = _open_repository(hub, repository.name, public=public)
+    hub.create(repository.name, "model", private=not public)
+    is_public = not hub.is_private(repository.name, "model")
     if public and not is_public:
         say(f"{repository.name} was there already and is private: change that in its settings.")
     with tempfile.TemporaryDirectory(prefix="likeness-push-") as aside:
         source = f"{SCHEME}{repository.name}" + (f"@{branch}" if branch else "")
-        size = _fill(Path(aside), bundle, source, figures)
+        size = _fill(Path(aside), published, source, figures)
         message = f"{bundle.manifest.name} version {bundle.manifest.version}"
         commit = hub.upload(
             Path(aside), repository.name, "model", message=message, branch=branch, replace=("*.onnx", "*.json")
@@ -132,30 +136,13 @@ def _push_to_folder(bundle: Bundle, folder: Path, figures: dict[str, Any] | None
 
 def _fill(folder: Path, bundle: Bundle, source: str, figures: dict[str, Any] | None) -> int:
     """Put what is published into a folder: the listed files, the manifest and the card. Returns their bytes."""
-    files = {file.path for file in bundle.manifest.files.values()} | {MANIFEST}
-    for name in files:
-        shutil.copyfile(bundle.folder / name, folder / name)
+    for file in bundle.manifest.files.values():
+        shutil.copyfile(bundle.folder / file.path, folder / file.path)
+    (folder / MANIFEST).write_bytes(dumped(bundle.manifest))
     calibration = Calibration.read(bundle.path("calibration")) if bundle.has("calibration") else None
     card = write_card(bundle, source=source, calibration=calibration, report=figures)
     (folder / CARD).write_text(card, "utf-8")
     return sum(path.stat().st_size for path in folder.iterdir())
-
-
-def _open_repository(hub: Hub, name: str, *, public: bool) -> bool:
-    """Make the repository unless it is there; whether everybody can see it.
-
-    Raises:
-        Conflict: everybody can, and that was not asked for.
-    """
-    hub.create(name, "model", private=not public)
-    with remote_errors(name):
-        is_public = not hub.api.repo_info(name, repo_type="model").private
-    if is_public and not public:
-        raise Conflict(
-            f"the repository {name!r} is public: everybody could take the model",
-            hint="say --public if that is meant, or name another repository",
-        )
-    return is_public
 
 
 def _read_report(bundle: Bundle, path: Path | None) -> dict[str, Any] | None:
@@ -176,18 +163,27 @@ def _read_report(bundle: Bundle, path: Path | None) -> dict[str, Any] | None:
     return found
 
 
-def _local_paths(manifest: Manifest) -> Iterable[tuple[str, str]]:
-    def walk(value: Any, at: str) -> Iterator[tuple[str, str]]:
-        if isinstance(value, dict):
-            for key, one in value.items():
-                yield from walk(one, f"{at}.{key}")
-        elif isinstance(value, list | tuple):
-            for one in value:
-                yield from walk(one, at)
-        elif isinstance(value, str) and _LOCAL_PATH.match(value):
-            yield at, value
+def dumped(manifest: Manifest) -> bytes:
+    """A manifest as the bytes of its file."""
+    return (json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
 
-    return [*walk(manifest.origin, "origin"), *walk(manifest.parameters, "parameters")]
+
+def without_local_paths(manifest: Manifest) -> tuple[Manifest, list[str]]:
+    """The manifest with the paths of its origin cut down to their last names, and which paths those were."""
+    found: list[str] = []
+
+    def cut(value: Any, at: str) -> Any:
+        if isinstance(value, dict):
+            return {key: cut(one, f"{at}.{key}") for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [cut(one, at) for one in value]
+        if isinstance(value, str) and _LOCAL_PATH.match(value):
+            found.append(f"{at} = {value}")
+            return f"…/{_SLASH.split(value)[-1]}"
+        return value
+
+    origin = cut(manifest.origin, "origin")
+    return (manifest.model_copy(update={"origin": origin}) if found else manifest), found
 
 
 def local_folder(text: str) -> Path:

@@ -6,32 +6,19 @@ that was saved by logging in), `HF_HUB_OFFLINE`. No token is ever part of a mess
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from likeness.errors import (
-    AccessRefused,
-    Conflict,
-    DownloadCorrupt,
-    ExtraMissing,
-    InputError,
-    LikenessError,
-    RemoteError,
-    RemoteNotFound,
-    StorageError,
-    StorageFull,
-    Unreachable,
-)
+from likeness.errors import Conflict, DownloadCorrupt, ExtraMissing, InputError
+from likeness.hub.failures import remote_errors
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -39,7 +26,6 @@ if TYPE_CHECKING:
 Kind = Literal["model", "dataset"]
 SCHEME = "hf://"
 
-_TOKEN_HINT = "log in with `hf auth login`, or set HF_TOKEN to a token that may do this"  # noqa: S105 - words
 _ASIDE = ".partial"
 
 
@@ -91,9 +77,24 @@ class Hub:
         return str(self.api.endpoint)
 
     def create(self, name: str, kind: Kind, *, private: bool = True) -> str:
-        """Make a repository unless it is there already (then it stays as public or private as it is); its address."""
+        """Make a repository unless it is there already (then it stays as public or private as it is); its address.
+
+        Raises:
+            Conflict: it is there and everybody can see it, and it was to be `private`.
+        """
         with remote_errors(name):
-            return str(self.api.create_repo(name, repo_type=kind, private=private, exist_ok=True))
+            address = str(self.api.create_repo(name, repo_type=kind, private=private, exist_ok=True))
+        if private and not self.is_private(name, kind):
+            raise Conflict(
+                f"the repository {name!r} is public: everybody could take the {kind}",
+                hint="say --public if that is meant, or name another repository",
+            )
+        return address
+
+    def is_private(self, name: str, kind: Kind) -> bool:
+        """Whether a repository is hidden from others."""
+        with remote_errors(name):
+            return bool(self.api.repo_info(name, repo_type=kind).private)
 
     def upload(
         self,
@@ -167,12 +168,16 @@ class Hub:
         `progress` is told the bytes done and all of them.
 
         Raises:
-            InputError: `out` is there and not empty. DownloadCorrupt: a file is not the one that the hub promised.
+            InputError: `out` is there and not empty. DownloadCorrupt: a file is not the one that the hub
+                promised, or would be written elsewhere.
         """
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{str(out)!r} is there already", hint="name a new folder")
         commit = self.commit(name, kind, revision=revision)
         listed = self.files(name, kind, revision=commit)
+        for file in listed:
+            if file.path.startswith("/") or {"", ".", ".."} & set(re.split(r"[/\\]", file.path)):
+                raise DownloadCorrupt(f"{name!r} on the hub lists a file outside of its folder: {file.path!r}")
         aside = out.parent / f".{out.name}{_ASIDE}"
         total = sum(file.size_bytes for file in listed)
         done = 0
@@ -206,81 +211,6 @@ def open_hub() -> Hub:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     # The library reads the variable once, when it is imported; here it counts when the hub is opened.
     return Hub(HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None))
-
-
-@contextmanager
-def remote_errors(name: str, revision: str | None = None) -> Iterator[None]:
-    """Turn whatever the hub's library raises into an error of ours, about the repository of that name."""
-    try:
-        yield
-    except LikenessError:
-        raise
-    except Exception as error:
-        ours = _ours(error, name, revision)
-        if ours is None and error.__cause__ is not None:  # uploads wrap what went wrong
-            ours = _ours(error.__cause__, name, revision)
-        if ours is None:
-            raise
-        raise ours from error
-
-
-def _ours(error: BaseException, name: str, revision: str | None) -> LikenessError | None:
-    import httpx2
-    from huggingface_hub import errors as theirs
-
-    where = f"{name!r} on the hub"
-    if isinstance(error, theirs.OfflineModeIsEnabled):
-        return Unreachable(f"{where} cannot be reached: HF_HUB_OFFLINE is set", hint="unset HF_HUB_OFFLINE")
-    if isinstance(error, theirs.HFValidationError):
-        return InputError(f"{name!r} cannot be a repository's name", hint="expected OWNER/NAME")
-    if isinstance(error, theirs.LocalTokenNotFoundError):
-        return AccessRefused(f"{where} wants to know who asks, and there is no token", hint=_TOKEN_HINT)
-    if isinstance(error, theirs.HfHubHTTPError):
-        return _answered(error, where, revision)
-    if isinstance(error, httpx2.HTTPError | ConnectionError | TimeoutError | theirs.LocalEntryNotFoundError):
-        hint = "check the network and HF_ENDPOINT, then run the same command again"
-        return Unreachable(f"{where} cannot be reached: {_reason(error)}", hint=hint)
-    if isinstance(error, OSError):
-        if error.errno == errno.ENOSPC:
-            return StorageFull(
-                f"no space is left for {name!r}", hint="free some space, then run the same command again"
-            )
-        return StorageError(
-            f"the files of {name!r} cannot be read or written: {error.strerror or type(error).__name__}"
-        )
-    return None
-
-
-def _answered(error: Any, where: str, revision: str | None) -> LikenessError:
-    """The error for an answer of the hub that says no."""
-    from huggingface_hub import errors as theirs
-
-    status = getattr(error.response, "status_code", 0)
-    if isinstance(error, theirs.GatedRepoError):
-        return AccessRefused(f"{where} is gated", hint=f"ask for access on its page, then {_TOKEN_HINT}")
-    if isinstance(error, theirs.RevisionNotFoundError):
-        return RemoteNotFound(f"{where} has no revision {revision!r}", hint="name a branch, a tag or a commit")
-    if isinstance(error, theirs.RepositoryNotFoundError):
-        hint = f"check the name; if it is private, {_TOKEN_HINT}"
-        return RemoteNotFound(f"{where} does not exist, or may not be seen", hint=hint)
-    if status in (401, 403):
-        return AccessRefused(f"{where} refuses this (HTTP {status}){_said(error)}", hint=_TOKEN_HINT)
-    if status == 404:
-        return RemoteNotFound(f"{where} has no such file or revision (HTTP 404)")
-    later = "try again later" if status >= 500 or status == 429 else None
-    return RemoteError(f"{where} failed with HTTP {status}{_said(error)}", hint=later)
-
-
-def _said(error: Any) -> str:
-    """What the hub says about it, shortened to a line and without anything that looks like a token."""
-    words = " ".join(str(getattr(error, "server_message", None) or "").split())[:200]
-    return f": {re.sub(r'hf_[A-Za-z0-9]+', 'hf_…', words)}" if words else ""
-
-
-def _reason(error: BaseException) -> str:
-    words = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
-    # Long texts of the library repeat addresses, which may hold a password.
-    return words if words and len(words) < 80 and "://" not in words else type(error).__name__
 
 
 def _verify(path: Path, file: RemoteFile) -> None:
