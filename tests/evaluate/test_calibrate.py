@@ -219,3 +219,11 @@ def test_a_damaged_bundle_is_not_calibrated(bundle: Bundle, fitted: Calibration,
 def test_a_calibration_is_drawn_with_and_without_a_cross_validation(fitted: Calibration) -> None:
     for each in (fitted, replace(fitted, notes={})):
         assert draw_calibration(each).startswith(b"\x89PNG")
+
+
+def test_data_that_a_model_was_trained_on_are_not_its_own_to_calibrate(
+    bundle: Bundle, crops: Dataset, cache: Path
+) -> None:
+    manifest = bundle.manifest.model_copy(update={"origin": {"data": {"digest": crops.digest}}})
+    with pytest.raises(CalibrationError, match="trained on this very data"):
+        calibrate_dataset(replace(bundle, manifest=manifest), crops, "all", cache=cache, own=True)

@@ -108,3 +108,11 @@ def test_a_bundle_says_its_classes(bundle: Bundle, tmp_path: Path) -> None:
 def test_classes_that_do_not_fit_are_refused(bundle: Bundle, tmp_path: Path, arrays: dict, reason: str) -> None:
     with pytest.raises(BundleCorrupt):
         Classes.of(with_classes(bundle, tmp_path / "own", **arrays))
+
+
+def test_weights_that_are_no_numbers_name_nobody(bundle: Bundle, tmp_path: Path) -> None:
+    dimension = bundle.manifest.embedding.dimension if bundle.manifest.embedding else 0
+    weights = np.full((2, dimension), np.nan, np.float32)
+    spoilt = with_classes(bundle, tmp_path / "spoilt", weights=weights, identities=np.array(["Ada", "Alan"]))
+    with pytest.raises(BundleCorrupt, match="no numbers"):
+        Classes.of(spoilt)

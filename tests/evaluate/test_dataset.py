@@ -15,6 +15,7 @@ from likeness.bundle import Bundle, write_manifest
 from likeness.data.dataset import Dataset
 from likeness.errors import CalibrationError, DatasetError, ModelError
 from likeness.evaluate.dataset import calibration_of, embed_dataset, evaluate_dataset, rows_of
+from likeness.evaluate.weaknesses import data_weaknesses
 from likeness.recognizer import Recognizer
 
 
@@ -172,3 +173,11 @@ def test_a_calibration_of_another_space_is_refused(bundle: Bundle, tmp_path: Pat
     other = changed(bundle, tmp_path / "other", embedding={"dimension": 128, "space": "another"})
     with pytest.raises(CalibrationError, match="not of 'another'"):
         calibration_of(other)
+
+
+def test_people_who_are_also_in_train_are_said(bundle: Bundle, crops: Dataset, cache: Path) -> None:
+    names = sorted({row.identity for row in crops.rows})
+    rows = [replace(row, split="train" if at % 2 else "test") for at, row in enumerate(crops.rows)]
+    found = evaluate_dataset(bundle, crops.with_rows(rows, step="mixed"), "test", cache=cache, rounds=5)
+    assert 0 < found["data"]["people_also_in_train"] <= len(names)
+    assert any("also in the split train" in sentence for sentence in data_weaknesses(found["data"]))

@@ -137,3 +137,10 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, text: str, reason
     file.write_text(text)
     with pytest.raises(DatasetError, match=reason):
         read_pairs(file, ROWS, sample_of_rows(ROWS), [])
+
+
+def test_a_csv_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    rows = [Row(path=f"{name}/{number}.jpg", identity=name) for name in ("Ada", "Alan") for number in (1, 2)]
+    text = "path1,path2,same\nAda/1.jpg,Ada/2.jpg,1\nAda/1.jpg,Alan/1.jpg,0\n"
+    (tmp_path / "pairs.csv").write_text(text, "utf-8-sig")
+    assert len(read_pairs(tmp_path / "pairs.csv", rows, sample_of_rows(rows), ()).first) == 2

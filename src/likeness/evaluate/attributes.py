@@ -169,7 +169,7 @@ def read_predictions(path: Path, dataset: Dataset | None = None) -> Predictions:
         DatasetError: it is malformed, or no path is in the data set.
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # as spreadsheets write it
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"the predictions {str(path)!r} cannot be read: {error}") from None
     reader = csv.DictReader(text.splitlines())

@@ -72,11 +72,13 @@ def calibrate_dataset(
     its people (of own data one digest of them all only), by which an evaluation knows them again.
 
     Raises:
-        CalibrationError: the split is not apart, or too few pairs are left.
+        CalibrationError: the split is not apart, the model was trained on it, or too few pairs are left.
         RateUnsupported: too few impostor pairs stand behind one of `rates`.
     """
     if not own:
         _expect_apart(dataset, split)
+    elif split in ("train", EVERYTHING):
+        _expect_unseen(bundle, dataset)
     rows = without_people(rows_of(dataset, split), exclude)
     people = np.array([person_key(row.identity) for row in rows])
     chosen = choose_people(people, MAX_FACES, seed)
@@ -206,6 +208,15 @@ def _expect_apart(dataset: Dataset, split: str) -> None:
                 hint=f"split by person (likeness data split), or leave them out: --exclude-people "
                 f"{dataset.folder}:{each}",
             )
+
+
+def _expect_unseen(bundle: Bundle, dataset: Dataset) -> None:
+    learnt = bundle.manifest.origin.get("data")
+    if isinstance(learnt, dict) and learnt.get("digest") == dataset.digest:
+        raise CalibrationError(
+            f"{bundle.manifest.name} was trained on this very data set: its people must not calibrate",
+            hint="take --split validation, or photos of other people",
+        )
 
 
 def _space(bundle: Bundle) -> str:

@@ -7,6 +7,7 @@ A bundle may carry a file under the key `classes`: NumPy's `.npz` with `weights`
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ CLASSES = "classes"
 CONFUSED = 12
 """Identities in the picture of who is taken for whom."""
 CHUNK = 4000
+UNREADABLE = (OSError, ValueError, MemoryError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
+"""What NumPy raises at an archive that is damaged, or that states more than there is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +49,10 @@ class Classes:
         try:
             with np.load(path, allow_pickle=False) as data:
                 weights, identities = data["weights"].astype(np.float32), data["identities"].astype(np.str_)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (*UNREADABLE, KeyError) as error:
             raise BundleCorrupt(f"{path.name} of the bundle {bundle.manifest.name} holds no classes: {error}") from None
+        if not np.isfinite(weights).all():
+            raise BundleCorrupt(f"{path.name} of the bundle {bundle.manifest.name} holds weights that are no numbers")
         dimension = bundle.manifest.embedding.dimension if bundle.manifest.embedding else 0
         if weights.shape != (len(identities), dimension) or identities.ndim != 1 or not len(identities):
             raise BundleCorrupt(

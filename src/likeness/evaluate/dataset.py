@@ -214,10 +214,19 @@ def _data_facts(dataset: Dataset, split: str, sample: Sample, rows: Sequence[Row
         "people_with_two_photos": int((photos > 1).sum()),
         "most_photos_of_one_person": int(photos.max()),
         "unreadable": int((~sample.embedded.found).sum()),
+        "people_also_in_train": _also_in_train(dataset, split, sample),
         "refused_when_cropped": _refused(dataset.folder / REFUSED),
         "crop_side_px": dataset.facts.crops.side_px if dataset.facts.crops else None,
         "detector": dataset.facts.crops.detector if dataset.facts.crops else None,
     }
+
+
+def _also_in_train(dataset: Dataset, split: str, sample: Sample) -> int | None:
+    """How many of these people the split train has too; None where train itself is measured."""
+    if split in ("train", EVERYTHING):
+        return None
+    learnt = {person_key(row.identity) for row in dataset.rows if row.identity and row.split == "train"}
+    return len(learnt & set(sample.names.tolist()))
 
 
 def _refused(path: Path) -> int | None:

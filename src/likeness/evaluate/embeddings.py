@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness import vision
-from likeness.errors import PhotoError
+from likeness.errors import PhotoError, StorageError, StorageFull
 from likeness.recognizer import Recognizer
 from likeness.types import Face, Vector
 
@@ -84,9 +86,18 @@ def _distance(face: Face, middle: NDArray[np.float64]) -> float:
 def write_part(path: Path, rows: Sequence[tuple[Vector | None, int]], dimension: int) -> None:
     """Keep a part's embeddings (None where no face was found) and numbers of faces, in one step."""
     vectors = np.stack([np.zeros(dimension, np.float32) if row[0] is None else row[0] for row in rows])
-    aside = path.with_suffix(".part.npz")
-    np.savez(aside, vectors=vectors, faces=np.array([row[1] for row in rows]))
-    aside.replace(path)
+    aside = path.with_suffix(f".{os.getpid()}.part.npz")
+    try:
+        np.savez(aside, vectors=vectors, faces=np.array([row[1] for row in rows]))
+        aside.replace(path)
+    except OSError as error:
+        kind = StorageFull if error.errno == errno.ENOSPC else StorageError
+        raise kind(
+            f"embeddings cannot be kept in {str(path.parent)!r}: {error.strerror}",
+            hint="let the setting cache name a folder that can be written",
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def read_part(path: Path) -> tuple[Vector, NDArray[np.intp]]:

@@ -56,7 +56,7 @@ def rows_listed(dataset: Dataset, listing: Path) -> tuple[Row, ...]:
         DatasetError: it names a photo that the data set does not have, or none at all.
     """
     try:
-        wanted = [line for line in listing.read_text("utf-8").splitlines() if line]
+        wanted = list(dict.fromkeys(line for line in listing.read_text("utf-8").splitlines() if line))
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"the list of photos {str(listing)!r} cannot be read: {error}") from None
     known = {row.path: row for row in dataset.rows if row.identity}

@@ -99,7 +99,7 @@ def read_pairs(path: Path, rows: Sequence[Row], sample: Sample, outside: Sequenc
         DatasetError: the file is malformed, or none of its pairs is among the rows.
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # as spreadsheets write it
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"the pairs {str(path)!r} cannot be read: {error}") from None
     is_csv = "path1" in text.partition("\n")[0]

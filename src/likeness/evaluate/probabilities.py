@@ -45,6 +45,8 @@ def people_of_calibration(calibration: Calibration, people: Iterable[str]) -> in
     if not (isinstance(noted, dict) and isinstance(noted.get("salt"), str) and isinstance(noted.get("digests"), list)):
         return None
     known = {digest for digest in noted["digests"] if isinstance(digest, str)}
+    if len(known) != calibration.people:
+        return None
     return sum(_hash(person, noted["salt"]) in known for person in set(people))
 
 

@@ -61,10 +61,10 @@ def verify_pairs(
 
 
 def fold_accuracy(pairs: PairSet, similarity: Floats) -> metrics.Folds | None:
-    """Accuracy over the folds; None where the pairs make no two folds with faces."""
+    """Accuracy over the folds; None where there are no two, or the others of one have no faces."""
     held, found = pairs.fold >= 0, np.isfinite(similarity)
-    usable = [number for number in np.unique(pairs.fold[held]) if (held & found & (pairs.fold != number)).any()]
-    if len(usable) < 2:
+    folds = np.unique(pairs.fold[held])
+    if len(folds) < 2 or not all((held & found & (pairs.fold != number)).any() for number in folds):
         return None
     weight = pairs.weight[held]
     genuine = pairs.genuine[held]

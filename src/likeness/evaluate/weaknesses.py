@@ -40,6 +40,11 @@ def data_weaknesses(data: Mapping[str, Any]) -> list[str]:
             f"Of the whole data set {_counted(data['refused_when_cropped'], 'photo')} gave no crop; "
             "no figure here knows of that."
         )
+    if data.get("people_also_in_train"):
+        found.append(
+            f"{data['people_also_in_train']:,} of the {data['people']:,} people are also in the split train: "
+            "a model that was trained on it looks better here than it is."
+        )
     if data["split"] in ("train", "all"):
         found.append("If the model was trained on people of this data set, these figures flatter it.")
     return found

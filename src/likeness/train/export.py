@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from torch import nn
 
 from likeness.bundle import Bundle, place_folder, sha256_of, write_manifest
 from likeness.data.dataset import Dataset
-from likeness.errors import Conflict, DatasetError
+from likeness.errors import Conflict, DatasetError, InputError
 from likeness.train.checkpoint import Trained, load_trained
 from likeness.train.crops import load_crops
 from likeness.train.material import by_person
@@ -65,10 +66,12 @@ def export_run(
     `flip` the bundle averages each face with its mirror image: twice the work, embeddings of another space.
 
     Raises:
+        InputError: no bundle can be called so.
         DatasetError: there is no finished epoch, or int8 is asked for without the crops.
         Conflict: `target` is there already.
         ExportFailed: the file does not agree with the network.
     """
+    expect_name(name or target.name)
     trained = load_trained(folder)
     if target.exists():
         raise Conflict(f"{str(target)!r} is there already", hint="name another folder")
@@ -96,6 +99,18 @@ def export_run(
 
     bundle = place_folder(target, fill)
     return Exported(bundle, found["parity"], found["quantized"])
+
+
+def expect_name(name: str) -> None:
+    """Let a name for a bundle pass: to be asked before the work.
+
+    Raises:
+        InputError: it has other letters than a bundle's name may have.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise InputError(
+            f"a bundle cannot be called {name!r}", hint="small letters, digits, dots, dashes and underscores will do"
+        )
 
 
 def write_network(

@@ -13,28 +13,28 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from likeness.bundle import Bundle, place_folder
+from likeness.bundle import MANIFEST, Bundle, place_folder, sha256_of
 from likeness.data.crop import crop_dataset, open_cropper
 from likeness.data.dataset import Dataset, Facts
 from likeness.data.manifest import Row
 from likeness.data.sources import open_source
 from likeness.data.splits import split_by_person
-from likeness.errors import CalibrationError, Conflict, DatasetError, ModelError
+from likeness.errors import CalibrationError, Conflict, DatasetError, ModelError, RunDiffers
 from likeness.evaluate.calibrate import calibrate_dataset
 from likeness.evaluate.calibrated import write_calibrated
 from likeness.evaluate.dataset import calibration_of, embed_dataset
 from likeness.settings import Settings
 from likeness.train.checkpoint import BASE, read_base
 from likeness.train.crops import Crops
-from likeness.train.export import export_run
+from likeness.train.export import expect_name, export_run
 from likeness.train.loop import MakeTask, Say, train
 from likeness.train.material import choose_material, crops_of
 from likeness.train.recipe import FROM_BUNDLE, Recipe, check_recipe
-from likeness.train.run import RECORD, Run
+from likeness.train.run import RECORD, Run, alone, erase
 from likeness.train.tasks import FineTuneTask, Task, build_task
-from likeness.train.verdict import Comparison, Views, compare
+from likeness.train.verdict import LEAST_PEOPLE, Comparison, Views, compare
 
-DATA, VERDICT = "data", "verdict.json"
+DATA, ASIDE, VERDICT = "data", "bundle", "verdict.json"
 SHARES = (0.8, 0.2, 0.0)
 Watch = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
@@ -86,21 +86,24 @@ def fine_tune(
 
     Of ten people eight are learnt, less two photos of each where three are left; these `held` photos decide on the
     verdict. The others chose the epoch and calibrate the new bundle. A run that was stopped goes on; `fresh` begins
-    anew, also where the new bundle is there already.
+    anew.
 
     Raises:
         DatasetError: too few people or photos.
         ModelError: the bundle's network cannot be trained further.
-        Conflict: a bundle of that name is there which is not of this training.
+        Conflict: a bundle of that name is there which did not come out of this very training.
+        RunDiffers: the folder holds another training.
     """
     folder, target = places.run, places.target
     recipe = fitted_recipe(recipe, old)
-    if target.exists() and (fresh or not (folder / VERDICT).is_file()):
-        raise Conflict(f"the bundle {str(target)!r} is there already", hint="name another with --name, or remove it")
+    expect_name(target.name)
+    _expect_place(target, folder, recipe, fresh=fresh)
     if fresh and (folder / RECORD).is_file():
-        shutil.rmtree(folder)
+        with alone(folder):
+            # What a fine-tuning names `data` it made itself; elsewhere that may be anything.
+            erase(folder, VERDICT, ASIDE, *([BASE, DATA] if (folder / BASE).is_file() else []))
+    _keep_base(old, folder)
     dataset = _people(photos, folder / DATA, settings, say, watch)
-    shutil.copyfile(old.path("model"), folder / BASE)
     if not choose_material(dataset, recipe).held.rows:
         raise DatasetError(
             "nobody to learn has four photos or more, so none can be held back to tell whether it became better",
@@ -112,6 +115,8 @@ def fine_tune(
         run = train(dataset, recipe, folder, say=say, progress=progress, make_task=make, started_from=began)
     new = _exported(old, dataset, run, places, say, watch)
     held, others = _compare(old, new, dataset, run, places.cache, watch)
+    if held.people < LEAST_PEOPLE:
+        say(f"Photos of {held.people} people were held back: differences are called clear from {LEAST_PEOPLE} on.")
     done = FineTuned(new, run, held, others, _remark(new))
     (folder / VERDICT).write_text(json.dumps(done.as_dict(), indent=1) + "\n", "utf-8")
     return done
@@ -133,12 +138,41 @@ def fitted_recipe(recipe: Recipe, bundle: Bundle) -> Recipe:
             "only networks that take uint8 RGB pixels can be fine-tuned",
         )
     values = recipe.model_dump(mode="json")
+    if recipe.loop.devices > 1:
+        raise ModelError(f"fine-tuning runs on one processor, got loop.devices = {recipe.loop.devices}")
+    values["loop"]["devices"] = 1
     values["network"] |= {"side_px": manifest.input.side_px, "dimension": manifest.embedding.dimension}
     if values["network"]["backbone"] != FROM_BUNDLE or values["task"]["kind"] != "fine-tune":
         raise ModelError(
             f"the recipe {recipe.name} trains a network of its own", hint="leave it out, or use the recipe fine-tune"
         )
     return check_recipe(values, where=f"the recipe {recipe.name}")
+
+
+def _expect_place(target: Path, folder: Path, recipe: Recipe, *, fresh: bool) -> None:
+    """Let pass where no bundle is yet, or the one that this training came to, with nothing left to train."""
+    if not target.exists():
+        return
+    if not fresh and (folder / ASIDE / MANIFEST).is_file() and (target / MANIFEST).is_file():
+        run, made = Run.read(folder), Bundle.read(folder / ASIDE)
+        complete = run.finished and (bool(run.stopped) or recipe.loop.epochs <= len(run.epochs))
+        if complete and Bundle.read(target).manifest.embedding == made.manifest.embedding:
+            return
+    raise Conflict(f"the bundle {str(target)!r} is there already", hint="name another with --name, or remove it")
+
+
+def _keep_base(old: Bundle, folder: Path) -> None:
+    """Keep the network that a training begins with: when it goes on, it must be the same."""
+    model, base = old.path("model"), folder / BASE
+    if (folder / RECORD).is_file() and not (base.is_file() and sha256_of(base) == sha256_of(model)):
+        raise RunDiffers(
+            f"{str(folder)!r} holds a training that did not begin with the network of {old.manifest.name}",
+            hint="name another folder with --run, or begin anew with --fresh",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f".{BASE}.part"
+    shutil.copyfile(model, aside)
+    aside.replace(base)
 
 
 def _people(photos: Path, out: Path, settings: Settings, say: Say, watch: Watch) -> Dataset:
@@ -219,7 +253,7 @@ def _exported(old: Bundle, dataset: Dataset, run: Run, places: Places, say: Say,
     """The new bundle in its place, with a calibration on the people not learnt where they are enough for one."""
     if places.target.exists():
         return Bundle.read(places.target)
-    aside = places.run / "bundle"
+    aside = places.run / ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     licence = f"derived from {run.started_from} ({old.manifest.licence.weights}); trained on your own photos"
     name = places.target.name
@@ -228,7 +262,8 @@ def _exported(old: Bundle, dataset: Dataset, run: Run, places: Places, say: Say,
     new = export_run(places.run, aside, dataset=dataset, name=name, licence=licence, flip=flip, say=say).bundle
     try:
         with watch("calibrating") as progress:
-            calibration = calibrate_dataset(new, dataset, "validation", cache=places.cache, progress=progress)
+            # Own: no digests of who these people are go into a bundle that may be passed on.
+            calibration = calibrate_dataset(new, dataset, own=True, cache=places.cache, progress=progress)
     except CalibrationError as error:
         say(f"The new bundle gives no probabilities: {error.message}")
     else:

@@ -79,10 +79,8 @@ def load_weights(network: nn.Module, path: Path) -> None:
     except Exception as error:  # torch raises a class of its own for each kind of damage
         raise ModelError(f"the weights {str(path)!r} cannot be read: {type(error).__name__}: {error}") from error
     target = network.backbone if isinstance(network, ProjectedBackbone) else network
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        own = "task.network."
-        state = {name.removeprefix(own): value for name, value in state["state_dict"].items() if name.startswith(own)}
-        target = network
+    if isinstance(state, dict) and (whole := _of_checkpoint(state)):
+        target, state = network, whole
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(
             f"the file {str(path)!r} holds no state dict", hint="save one: torch.save(network.state_dict(), FILE)"
@@ -96,6 +94,14 @@ def load_weights(network: nn.Module, path: Path) -> None:
     except RuntimeError as error:
         lines = str(error).splitlines()
         raise ModelError(f"the weights {str(path)!r} do not fit this network: {' '.join(lines[:3])[:300]}") from None
+
+
+def _of_checkpoint(state: dict[str, Any]) -> dict[str, Tensor]:
+    """The network's state in a checkpoint of a training; empty where it is none."""
+    named = state.get("state_dict")
+    own = "task.network."
+    items = named.items() if isinstance(named, dict) else ()
+    return {name.removeprefix(own): value for name, value in items if str(name).startswith(own)}
 
 
 def _own(part: NetworkPart) -> nn.Module:

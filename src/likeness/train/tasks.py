@@ -119,8 +119,10 @@ class FineTuneTask(Task):
         pictures, people = batch
         unit = functional.normalize(self.network(pictures).float(), dim=1)
         logits = self.scale * unit @ functional.normalize(self.centres, dim=1).T
+        if self._began[0].device != unit.device:
+            self._began = [value.to(unit.device) for value in self._began]
         pairs = zip(self.network.parameters(), self._began, strict=True)
-        moved = torch.stack([(now - then.to(now.device)).square().sum() for now, then in pairs]).sum()
+        moved = torch.stack([(now - then).square().sum() for now, then in pairs]).sum()
         loss = functional.cross_entropy(logits, people) + self.anchor * moved
         return {"loss": loss, "moved": moved, "right": (logits.argmax(1) == people).float().mean()}
 

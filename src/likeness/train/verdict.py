@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from likeness.types import Vector
 
 ROUNDS = 2000
+LEAST_PEOPLE = 6
+"""Of fewer all may gain by chance: five of five do so, one way or the other, once in sixteen times."""
 Word = Literal["better", "worse", "no clear difference"]
 Interval = tuple[float, float]
 
@@ -45,10 +47,13 @@ class Comparison:
 
     @property
     def word(self) -> Word:
-        """`better` or `worse` only where an interval leaves out zero and the other does not say the opposite."""
+        """`better` or `worse` only where an interval leaves out zero and the other does not say the opposite.
+
+        Of fewer than six people no interval by resampling can be trusted.
+        """
         gains = (self.rank_1_gain, self.match_accuracy_gain)
         up, down = any(low > 0 for low, _ in gains), any(high < 0 for _, high in gains)
-        if up == down:
+        if up == down or self.people < LEAST_PEOPLE:
             return "no clear difference"
         return "better" if up else "worse"
 
