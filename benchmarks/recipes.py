@@ -47,8 +47,8 @@ def main() -> None:
 
         for folder in sorted(path.parent for path in options.runs.glob(f"*/{RECORD}")):
             run = Run.read(folder)
-            if run.data.digest != dataset.digest or not run.epochs:
-                print(f"{folder.name}: not trained on this data, left out")
+            if run.data.digest != dataset.digest or not run.finished:
+                print(f"{folder.name}: not trained on this data, or not to its end, left out")
                 continue
             bundle = _bundle(folder, dataset, cache, told)
             rows.append(_row(bundle, dataset, cache, told, options.reports) | _cost(run, bundle))
@@ -69,13 +69,20 @@ def main() -> None:
 
 
 def _bundle(folder: Path, dataset: Dataset, cache: Path, told: Any) -> Bundle:
-    target = folder / "bundle"
+    target, run = folder / "bundle", Run.read(folder)
     if target.exists():
-        return Bundle.read(target)
-    classifier = Run.read(folder).recipe.task.kind != "triplet"
-    done = export_run(folder, target, dataset=dataset, name=folder.name, keep_classes=classifier, say=print)
-    calibration = calibrate_dataset(done.bundle, dataset, "validation", cache=cache, progress=told)
-    return write_calibrated(done.bundle, calibration, None)
+        bundle = Bundle.read(target)
+        if bundle.manifest.origin["seconds"] != run.seconds:
+            raise SystemExit(f"{target} is of another state of its training: remove it, and it is exported anew")
+    else:
+        classifier = run.recipe.task.kind != "triplet"
+        bundle = export_run(
+            folder, target, dataset=dataset, name=folder.name, keep_classes=classifier, say=print
+        ).bundle
+    if bundle.has("calibration"):
+        return bundle
+    calibration = calibrate_dataset(bundle, dataset, "validation", cache=cache, progress=told)
+    return write_calibrated(bundle, calibration, None)
 
 
 def _row(bundle: Bundle, dataset: Dataset, cache: Path, told: Any, reports: Path | None) -> dict[str, Any]:
@@ -110,7 +117,7 @@ def _cost(run: Run, bundle: Bundle) -> dict[str, Any]:
         "photos": run.data.photos,
         "people": run.data.people,
         "precision": recipe.loop.precision,
-        "began_with": "random weights" if not run.started_from else run.started_from,
+        "began_with": run.started_from or "not recorded",
         "trained_on": run.machine,
         "commit": run.commit,
         "parity": bundle.manifest.origin["parity"],
