@@ -25,6 +25,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     "source": {
         "agedb": "likeness.data.sources.agedb:AgeDb",
         "csv": "likeness.data.sources.table:Table",
+        "dataset": "likeness.data.sources.dataset:OwnDataset",
         "folder": "likeness.data.sources.people:PeopleFolders",
         "huggingface": "likeness.data.sources.huggingface:HuggingFace",
         "imdb-wiki": "likeness.data.sources.imdb_wiki:ImdbWiki",

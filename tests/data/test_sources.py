@@ -361,3 +361,19 @@ def test_a_list_that_is_no_text_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "train_list.txt").write_bytes(b"n000001/\xff\xfe\n")
     with pytest.raises(DatasetError, match="no text in UTF-8"):
         open_source(tmp_path, "vggface2")
+
+
+def test_a_data_set_is_read_by_its_manifest_whatever_its_photos_are_called(tmp_path: Path) -> None:
+    put(tmp_path, "Al/Al_0001.jpg", "Al/Al_0002.jpg")
+    box = FoundFace((1.0, 2.0, 3.0, 4.0))
+    rows = (
+        Row(path="Al/Al_0001.jpg", identity="Ada", labels={"age_years": 36.0}, source="csv", licence="mine", face=box),
+        Row(path="Al/Al_0002.jpg", identity="Ada", photo="whole.jpg", face=box),
+        Row(path="Al/Al_0003.jpg", identity="Ada"),
+    )
+    Dataset(tmp_path, Facts(name="mine", source="csv"), rows).write()
+    found = open_source(tmp_path)
+    assert found.rows[0] == rows[0]
+    assert found.rows[1].face is None, "the box of a crop is none in the crop"
+    assert found.reasons() == {"in the manifest, but not there": 1}
+    assert (found.origin, found.licence) == ("csv", "mine")

@@ -111,9 +111,9 @@ def import_source(
     """
     from likeness.data.importing import import_photos
 
-    listing = _listing(flags, place, source, options)
+    listing = listing_of(flags, place, source, options)
     words = shlex.join(["likeness", "data", "import", place, str(out), "--source", listing.source.name])
-    words += "".join(f" --set {shlex.quote(option)}" for option in options)
+    words += set_words(options)
     with flags.output.progress("importing") as progress:
         dataset = import_photos(listing, out, copy=copy, step=words, progress=progress)
     facts = {"dataset": str(out), **dataset.summary(), "skipped": len(listing.skipped)}
@@ -204,13 +204,14 @@ def _contents(
         if facts.crops is not None:
             more["crops"] = {"side_px": facts.crops.side_px, "detector": facts.crops.detector}
         return f"data set {facts.name}", dataset.rows, (), more
-    listing = _listing(flags, place, source, options)
+    listing = listing_of(flags, place, source, options)
     kind = listing.source
     more = {"source": kind.name, "folder": str(listing.folder)}
     return f"{kind.title} in {listing.folder}", listing.rows, listing.skipped, more
 
 
-def _listing(flags: Flags, place: str, source: str | None, options: tuple[str, ...]) -> Listing:
+def listing_of(flags: Flags, place: str, source: str | None, options: tuple[str, ...]) -> Listing:
+    """What a source gives for a place, which may name the source before a colon."""
     from likeness import plugins
     from likeness.data.sources import open_source
 
@@ -224,6 +225,11 @@ def _listing(flags: Flags, place: str, source: str | None, options: tuple[str, .
             raise click.UsageError(f"--set takes KEY=VALUE, got {key!r}")
     with flags.output.progress("reading images") as progress:
         return open_source(place, source, progress=progress, **{key: value for key, _, value in pairs})
+
+
+def set_words(options: tuple[str, ...]) -> str:
+    """A source's options as they were given, for the record of a step."""
+    return "".join(f" --set {shlex.quote(option)}" for option in options)
 
 
 def _lines(figures: dict[str, Any]) -> list[tuple[str, object]]:

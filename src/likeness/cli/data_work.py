@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from likeness.cli.data_sources import SET, SOURCE, listing_of, set_words
 from likeness.cli.flags import Flags, common_options, progress_option
 from likeness.cli.output import counted, printable
 
@@ -21,9 +22,10 @@ UNUSABLE = 3
 
 
 @click.command(short_help="Cut out and align the face of each photo.")
-@click.argument("photos", metavar="SOURCE_FOLDER", type=click.Path())
+@click.argument("photos", metavar="FOLDER|SOURCE:FOLDER")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--source", metavar="NAME", help="Layout of the folder; unless said, it is recognised.")
+@SOURCE
+@SET
 @click.option(
     "--pick",
     type=click.Choice(["central", "largest", "only"]),
@@ -49,12 +51,13 @@ def crop(
     photos: str,
     out: Path,
     source: str | None,
+    options: tuple[str, ...],
     pick: Any,
     side: int | None,
     limit: int | None,
     sheet: int,
 ) -> int:
-    """Cut out and align the face of each photo of SOURCE_FOLDER, into the data set OUT.
+    """Cut out and align the face of each photo of a source, into the data set OUT.
 
     OUT gets crops/IDENTITY/NAME.jpg, manifest.csv with boxes and landmarks, dataset.json, refused.csv, which says
     why photos could not be used, and contact.png, a sheet to check the boxes by eye. Crops are aligned for the model
@@ -64,17 +67,17 @@ def crop(
     from likeness.data.contact import crop_sheet
     from likeness.data.crop import crop_dataset, open_cropper
     from likeness.data.dataset import Facts
-    from likeness.data.sources import open_source
     from likeness.service.portraits import save_picture
 
-    listing = open_source(photos, source)
+    listing = listing_of(flags, photos, source, options)
     cropper = open_cropper(flags.settings, side_px=side, pick=pick, say=flags.output.say)
     words = f"likeness data crop {shlex.quote(photos)} {shlex.quote(str(out))} --source {listing.source.name}"
+    words += set_words(options)
     words += f" --pick {pick} --side {cropper.facts.side_px} --model {shlex.quote(flags.settings.embedder)}"
     facts = Facts(
         name=out.resolve().name or "crops",
-        source=listing.source.name,
-        licence=listing.source.licence,
+        source=listing.origin,
+        licence=listing.licence,
         steps=(words + (f" --limit {limit}" if limit else ""),),
     )
     rows = listing.rows[:limit]

@@ -30,8 +30,8 @@ def import_photos(
         raise Conflict(f"{str(out)!r} is a data set already", hint="name a new folder")
     facts = Facts(
         name=out.resolve().name or "photos",
-        source=listing.source.name,
-        licence=listing.source.licence,
+        source=listing.origin,
+        licence=listing.licence,
         steps=(step,) if step else (),
     )
     Dataset(out, facts, listing.rows).encoded_rows()  # fails before the first photo is copied

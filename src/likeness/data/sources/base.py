@@ -140,6 +140,16 @@ class Listing:
     rows: tuple[Row, ...]
     skipped: tuple[Skipped, ...] = ()
 
+    @property
+    def origin(self) -> str:
+        """Names of the sources that the photos came from first."""
+        return ", ".join(sorted({row.source for row in self.rows} - {""})) or self.source.name
+
+    @property
+    def licence(self) -> str:
+        """The terms of the photos, as the rows state them, or the source."""
+        return "; ".join(sorted({row.licence for row in self.rows} - {""})[:5]) or self.source.licence
+
     def reasons(self) -> dict[str, int]:
         """How many were skipped for each reason, most frequent first."""
         return dict(Counter(entry.reason for entry in self.skipped).most_common())
@@ -202,6 +212,9 @@ def recognise(folder: Path) -> str:
     """
     if not folder.exists():
         raise PhotoMissing(f"there is no folder {str(folder)!r}")
+    own = source_class("dataset")  # whose photos may have any other layout below it
+    if own().recognises(folder):
+        return own.name
     for general in (False, True):
         found = [kind.name for kind in sources() if kind.general is general and kind().recognises(folder)]
         if len(found) > 1:
