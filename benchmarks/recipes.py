@@ -117,11 +117,17 @@ def _cost(run: Run, bundle: Bundle) -> dict[str, Any]:
         "photos": run.data.photos,
         "people": run.data.people,
         "precision": recipe.loop.precision,
-        "began_with": run.started_from or "not recorded",
+        "began_with": run.started_from or _began(run),
         "trained_on": run.machine,
         "commit": run.commit,
         "parity": bundle.manifest.origin["parity"],
     }
+
+
+def _began(run: Run) -> str:
+    """What the recipe of a record that does not say it leaves open."""
+    part = run.recipe.network
+    return "random weights" if not part.pretrained and part.weights is None else "not recorded"
 
 
 def _held(bundle: Bundle, run: Run, dataset: Dataset, cache: Path, told: Any) -> dict[str, Any] | None:
