@@ -375,3 +375,63 @@ def test_messages_and_notes_hold_no_secret_of_an_address(site: Site, tmp_path: P
     download(plain(site, url=f"{site.url}/faces.bin?token=secret"), tmp_path)
     note = json.loads((tmp_path / ASIDE / "faces.bin.done.json").read_text())
     assert "secret" not in json.dumps(note)
+
+
+def test_an_account_is_not_told_to_the_server_that_another_sends_to(site: Site, tmp_path: Path) -> None:
+    told: list[str | None] = []
+
+    class Other(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+        def do_GET(self) -> None:
+            told.append(self.headers.get("Authorization"))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(BODY)))
+            self.end_headers()
+            self.wfile.write(BODY)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    site.redirect = f"http://127.0.0.1:{server.server_port}/faces.bin"
+    download(plain(site, url=site.url.replace("//", "//ada:secret@") + "/faces.bin"), tmp_path / "out")
+    server.shutdown()
+    server.server_close()
+    assert told == [None]
+
+
+def test_a_run_that_was_killed_in_its_last_step_is_done_by_the_next(site: Site, tmp_path: Path) -> None:
+    entry = plain(site, sha256="")
+    download(entry, tmp_path)
+    note = tmp_path / ASIDE / "faces.bin.done.json"
+    (tmp_path / "faces.bin").rename(tmp_path / ASIDE / "faces.bin")  # noted, but not in its place
+    assert download(entry, tmp_path).sha256 == digest(BODY)
+    note.write_text('{"sha')
+    with pytest.raises(Conflict, match="another file"):
+        download(entry, tmp_path)
+
+
+def test_two_downloads_into_one_folder_are_told_apart(site: Site, tmp_path: Path) -> None:
+    import fcntl
+
+    (tmp_path / ASIDE).mkdir()
+    with (tmp_path / ASIDE / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(Conflict, match="another download"):
+            download(plain(site), tmp_path)
+    download(plain(site), tmp_path)
+
+
+@pytest.mark.parametrize("how", ["gz", "bz2", "xz"])
+def test_damage_in_the_middle_of_an_archive_is_the_archives(tmp_path: Path, how: str) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=f"w:{how}") as tar:
+        for number in range(3):
+            info = tarfile.TarInfo(f"{number}.bin")
+            info.size = len(BODY)
+            tar.addfile(info, io.BytesIO(BODY))
+    damaged = bytearray(packed.getvalue())
+    damaged[len(damaged) // 2 : len(damaged) // 2 + 40] = bytes(40)
+    (tmp_path / "a.tgz").write_bytes(damaged)
+    with pytest.raises(DownloadCorrupt):
+        unpack(tmp_path / "a.tgz", tmp_path / "out")

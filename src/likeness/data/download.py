@@ -5,24 +5,21 @@ What has come stays in `OUT/.downloads` until it is whole, so that the next try 
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import json
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from likeness.data.dataset import storage_error
 from likeness.data.sources.base import Download, Source, Told, nobody
-from likeness.data.transfer import AGAIN, Transfer, digest_of, shown
+from likeness.data.transfer import Transfer, digest_of, shown
 from likeness.data.unpack import unpack
-from likeness.errors import (
-    Conflict,
-    DownloadCorrupt,
-    InputError,
-    StorageError,
-    StorageFull,
-)
+from likeness.errors import Conflict, DownloadCorrupt, InputError
 
 ASIDE = ".downloads"
 
@@ -89,41 +86,77 @@ def download(entry: Download, out: Path, *, keep: bool = False, progress: Told =
     note = aside / f"{entry.file}.done.json"
     try:
         aside.mkdir(parents=True, exist_ok=True)
-        done = _done(note, entry, out)
-        if done is not None:
-            return done
-        fetched = _fetch(entry, aside, out, progress)
-        whole = aside / entry.file
-        if not entry.unpack:
-            whole.replace(out / entry.file)
-        else:
-            fetched = replace(fetched, unpacked=unpack(whole, out, progress=progress))
-            if not keep:
-                whole.unlink()
-        facts = {"url": shown(entry.url), "sha256": fetched.sha256, "bytes": fetched.size_bytes}
-        note.write_text(json.dumps(facts | {"verified": fetched.verified, "unpacked": fetched.unpacked}), "utf-8")
-        return fetched
+        with _alone(aside):
+            done = _done(note, entry, out)
+            return done if done is not None else _get(entry, aside, note, out, keep, progress)
     except OSError as error:
-        raise _storage(error, out) from error
+        raise storage_error(error, out) from error
     finally:
         for folder in (aside, out):  # nothing came: leave nothing
             with suppress(OSError):
                 folder.rmdir()
 
 
+def _get(entry: Download, aside: Path, note: Path, out: Path, keep: bool, progress: Told) -> Fetched:
+    """Fetch the file, put it or what is in it in its place, and note that, so that a killed run finds out."""
+    fetched = _fetch(entry, aside, out, progress)
+    whole = aside / entry.file
+    if entry.unpack:
+        fetched = replace(fetched, unpacked=unpack(whole, out, progress=progress))
+    facts = {"url": shown(entry.url), "sha256": fetched.sha256, "bytes": fetched.size_bytes}
+    facts |= {"verified": fetched.verified, "unpacked": fetched.unpacked}
+    half = note.with_name(f"{note.name}.part")
+    half.write_text(json.dumps(facts), "utf-8")
+    half.replace(note)
+    if not entry.unpack:
+        whole.replace(out / entry.file)
+    elif not keep:
+        whole.unlink()
+    return fetched
+
+
+@contextmanager
+def _alone(aside: Path) -> Iterator[None]:
+    """Keep other processes from downloading into the folder at the same time.
+
+    Raises:
+        Conflict: another does.
+    """
+    lock = aside / "lock"
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "wait for its end, or name another folder"
+            raise Conflict(f"another download into {str(aside.parent)!r} is at work", hint=hint) from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _noted(note: Path) -> dict[str, Any]:
+    """What an earlier run noted; nothing where there is no note, or none that can be read."""
+    try:
+        facts = json.loads(note.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) and {"url", "sha256", "bytes", "unpacked"} <= facts.keys() else {}
+
+
 def _done(note: Path, entry: Download, out: Path) -> Fetched | None:
     """What an earlier run finished, if it still is what is asked for."""
     if not entry.unpack and (out / entry.file).exists():
         digest = digest_of(out / entry.file)
-        known = entry.sha256 or (json.loads(note.read_bytes())["sha256"] if note.is_file() else "")
+        known = entry.sha256 or _noted(note).get("sha256", "")
         if digest != known:
             hint = "move it away, or name another folder"
             raise Conflict(f"{str(out / entry.file)!r} is there already and is another file", hint=hint)
         size_bytes = (out / entry.file).stat().st_size
         return Fetched(entry.file, digest, bool(entry.sha256), size_bytes, already=True)
-    if not entry.unpack or not note.is_file():
+    facts = _noted(note)
+    if not entry.unpack or not facts:
         return None
-    facts = json.loads(note.read_bytes())
     same = facts["sha256"] == entry.sha256 if entry.sha256 else facts["url"] == shown(entry.url)
     if not same:
         return None
@@ -149,9 +182,3 @@ def _fetch(entry: Download, aside: Path, out: Path, progress: Told) -> Fetched:
         part.replace(whole)
         transfer.forget()
     return Fetched(entry.file, digest_of(whole), bool(entry.sha256), whole.stat().st_size, resumed)
-
-
-def _storage(error: OSError, out: Path) -> StorageError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFull(f"no space is left in {str(out)!r}", hint=f"free some space, then {AGAIN}")
-    return StorageError(f"{str(out)!r} cannot be written: {error.strerror or type(error).__name__}")

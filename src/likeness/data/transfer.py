@@ -77,8 +77,10 @@ class Transfer:
                 headers["If-Range"] = validator
         else:
             offset = 0
-        url, signed = _signed(self.entry.url)
-        request = urllib.request.Request(url, headers=headers | signed)  # noqa: S310 - http only, see _opener
+        url, account = _signed(self.entry.url)
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http only, see _opener
+        if account:
+            request.add_unredirected_header("Authorization", account)  # another server must not learn it
         try:
             answer = _opener().open(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
@@ -141,14 +143,14 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _signed(url: str) -> tuple[str, dict[str, str]]:
-    """An address without the account that it may name, and the header that says the account."""
+def _signed(url: str) -> tuple[str, str]:
+    """An address without the account that it may name, and what a header says of the account."""
     parts = urlsplit(url)
     account, at, host = parts.netloc.rpartition("@")
     if not at:
-        return url, {}
+        return url, ""
     words = base64.b64encode(unquote(account).encode()).decode()
-    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {words}"}
+    return urlunsplit(parts._replace(netloc=host)), f"Basic {words}"
 
 
 def _refused(error: urllib.error.HTTPError, url: str) -> RemoteError | RemoteNotFound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import re
 import shutil
@@ -18,6 +19,7 @@ from likeness.data.sources.base import Told, nobody
 from likeness.errors import Conflict, DownloadCorrupt, StorageFull
 
 _SPARE_BYTES = 64 << 20
+_DAMAGES = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 _Entry = tuple[str, int, IO[bytes] | None]
 """Name, size, and contents; a folder has none."""
 
@@ -37,7 +39,11 @@ def unpack(archive: Path, out: Path, *, progress: Told = nobody) -> int:
     try:
         try:
             count = sum(_write(entry, aside, archive.name) for entry in _entries(archive, progress))
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:
+        except NotImplementedError as error:
+            raise DownloadCorrupt(f"{archive.name} is packed in a way that is not read: {error}") from error
+        except (*_DAMAGES, OSError) as error:
+            if not isinstance(error, _DAMAGES) and error.errno is not None:
+                raise  # the disk's, not the archive's
             raise DownloadCorrupt(f"{archive.name} is damaged: {error}", hint="download it again") from error
         if not count:
             raise DownloadCorrupt(f"{archive.name} has no files in it")
