@@ -91,7 +91,7 @@ def _places(draw: Path | None, photos: Sequence[FoundPhoto]) -> list[Path | None
     Raises:
         InputError: a drawing would overwrite one of the photos, or OUT is not named after what it is.
     """
-    from likeness.service.photos import PHOTO_ENDINGS
+    from likeness.data.photofiles import PHOTO_ENDINGS
     from likeness.service.portraits import expect_picture_name
 
     if draw is None:

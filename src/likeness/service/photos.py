@@ -14,28 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from likeness.data.photofiles import photos_below
 from likeness.errors import InputError, LikenessError, NameMissing, PhotoMissing
 from likeness.gallery.identity import clean_name
-
-PHOTO_ENDINGS = frozenset(
-    (
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".heic",
-        ".heif",
-        ".hif",
-        ".avif",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".bmp",
-    )
-)
-"""Endings of the files taken from a folder; a file that is named itself is taken whatever it is called."""
 
 CARD = "profile.json"
 
@@ -111,19 +92,12 @@ def name_from_file(stem: str) -> str | None:
     return name
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for file in sorted(files):
-            if not file.startswith(".") and Path(file).suffix.lower() in PHOTO_ENDINGS:
-                yield Path(place) / file
-
-
 def _in_folder(path: Path, name: str | None, named: bool) -> Iterator[FoundPhoto]:
     persons: Path | None = None
     card: Path | None = None
-    for file in _walk(path):
-        first, *rest = file.relative_to(path).parts
+    for found in photos_below(path):
+        file = path / found
+        first, *rest = found.split("/")
         whose = path / first if rest else path
         # A card is of the folder given, if the name was stated for it; else of the folder that states the name.
         home = path if name is not None else whose

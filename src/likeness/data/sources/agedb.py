@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from likeness.data.manifest import Row
-from likeness.data.sources.base import Skipped, Source, few_photos, mostly, photos_below
+from likeness.data.photofiles import photos_below
+from likeness.data.sources.base import Skipped, Source, few_photos, mostly
 
 _NAME = re.compile(r"(?:.*/)?\d+_([^/]+)_(\d{1,3})_([fm])\.jpe?g", re.IGNORECASE)
 OLDEST_YEARS = 120

@@ -19,12 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from likeness import plugins
 from likeness.data.manifest import FoundFace, Row, Split, stays_inside
+from likeness.data.photofiles import photos_below
 from likeness.errors import DatasetError, InputError, PhotoMissing
 from likeness.hub import SCHEME
-
-PHOTO_ENDINGS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .heic .heif .hif .avif .tif .tiff .gif .bmp".split()  # noqa: SIM905
-)
 
 SPLIT_WORDS: dict[str, Split] = {
     "train": "train",
@@ -265,20 +262,6 @@ def open_source(
             hint=f"expected {source.layout}",
         )
     return Listing(source, source.base(folder), tuple(rows.values()), tuple(skipped))
-
-
-def is_photo(name: str) -> bool:
-    """Whether a file's name ends as a photo's does and is not hidden."""
-    return not name.startswith(".") and Path(name).suffix.lower() in PHOTO_ENDINGS
-
-
-def photos_below(folder: Path) -> Iterator[str]:
-    """Paths of the photos below a folder, relative, with forward slashes, in order of their names; none hidden."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for file in sorted(files):
-            if is_photo(file):
-                yield (Path(place) / file).relative_to(folder).as_posix()
 
 
 def few_photos(folder: Path, count: int = 20) -> Sequence[str]:

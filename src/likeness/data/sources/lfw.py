@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from likeness.data.manifest import Row, Split
-from likeness.data.sources.base import Download, Skipped, Source, few_photos, mostly, photos_below
+from likeness.data.photofiles import photos_below
+from likeness.data.sources.base import Download, Skipped, Source, few_photos, mostly
 
 _NAME = re.compile(r"(?:.*/)?([^/]+)/\1_\d{4}\.jpg")
 # The publisher's view 1: who is for developing, and in which part.

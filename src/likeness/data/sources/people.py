@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from likeness.data.manifest import Row
-from likeness.data.sources.base import SPLIT_WORDS, Skipped, Source, few_photos, photos_below
+from likeness.data.photofiles import photos_below
+from likeness.data.sources.base import SPLIT_WORDS, Skipped, Source, few_photos
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from likeness.data.manifest import Row
-from likeness.data.sources.base import Skipped, Source, few_photos, mostly, photos_below
+from likeness.data.photofiles import photos_below
+from likeness.data.sources.base import Skipped, Source, few_photos, mostly
 
 # What follows the group is a time; a few of the published names have a blank or letters after it.
 _NAME = re.compile(r"(?:.*/)?(\d{1,3})_([01])_([0-4])_\d{8,}[^/_]*\.jpg", re.IGNORECASE)

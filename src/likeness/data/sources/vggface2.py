@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from likeness.data.manifest import Row, Split
-from likeness.data.sources.base import Skipped, Source, is_photo
+from likeness.data.photofiles import is_photo
+from likeness.data.sources.base import Skipped, Source
 from likeness.errors import DatasetError
 
 _PERSON = re.compile(r"n\d{6}")
