@@ -194,3 +194,8 @@ def test_another_repository_around_an_installation_is_not_our_commit(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
     assert done.stdout.strip() == "''"
     assert commit() != ""
+
+
+def test_more_processes_than_batches_are_refused(tiny, tmp_path):
+    with pytest.raises(DatasetError, match="no batch for each of 2 devices"):
+        train(tiny, recipe_of("loop.devices=2"), tmp_path / "run")

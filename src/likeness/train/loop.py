@@ -127,9 +127,15 @@ def _fit(
     last = folder / CHECKPOINTS / record.LAST
     task = (make_task or _task_of(run, say, blank=last.is_file()))(recipe, len(material.learnt.people))
     task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner = Learner(task, recipe, len(training_batches(learnt, recipe)))
     keeper = Keeper(run, folder, say, progress)
     trainer = _trainer(recipe, folder, keeper)
+    steps = len(training_batches(learnt, recipe, world=trainer.world_size))
+    if not steps:
+        raise DatasetError(
+            f"an epoch of {len(learnt):,} photos has no batch for each of {trainer.world_size} devices",
+            hint="take fewer: --set loop.devices=1",
+        )
+    learner = Learner(task, recipe, steps)
     if last.is_file():
         _expect_readable(last)
         say(f"Going on after {len(run.epochs)} epochs.")
