@@ -16,6 +16,7 @@ from source_folders import photo
 from hub_server import FakeHub, hub, quiet_library  # noqa: F401
 from likeness.data import exchange
 from likeness.data.dataset import CropFacts, Dataset, Facts
+from likeness.data.examples import row_of
 from likeness.data.exchange import pull, push
 from likeness.data.manifest import FoundFace, Row
 from likeness.data.sources import open_source
@@ -274,3 +275,32 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
     (tmp_path / "theirs" / "train.parquet").write_bytes(b"no parquet")
     with pytest.raises(DatasetError, match="cannot be loaded as a Hugging Face data set"):
         open_source(tmp_path / "theirs", cache=tmp_path / "cache")
+
+
+def test_a_table_that_names_a_file_of_yours_does_not_get_it(tmp_path: Path) -> None:
+    import datasets
+    import pyarrow
+    from pyarrow import parquet
+
+    (tmp_path / "private.jpg").write_bytes(photo(1))
+    (tmp_path / "theirs").mkdir()
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    rows = [
+        {"image": {"bytes": None, "path": str(tmp_path / "private.jpg")}, "label": "Ada"},
+        {"image": {"bytes": photo(2), "path": "a.jpg"}, "label": "Al"},
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows, features.arrow_schema), tmp_path / "theirs" / "a.parquet")
+    found = open_source(tmp_path / "theirs", "huggingface", cache=tmp_path / "cache")
+    assert [row.identity for row in found.rows] == ["Al"]
+    assert found.reasons() == {"a file that is no part of the data set": 1}
+
+
+@pytest.mark.parametrize(
+    "change", [{"position": None}, {"sha256": ...}, {"image": "x"}, {"hair": [1]}, {"box_xyxy_px": ["a"] * 4}]
+)
+def test_a_row_that_was_tampered_with_is_said_to_be_so(change: dict) -> None:
+    example = {"path": "a.jpg", "position": 0, "image": {"bytes": b"x"}, "identity": "", "source": "", "licence": ""}
+    example |= {"photo": "", "sha256": ""} | change
+    example = {name: value for name, value in example.items() if value is not ...}
+    with pytest.raises(DatasetError, match=r"malformed|no bytes"):
+        row_of(example, "train")

@@ -152,7 +152,7 @@ def dataset(
         flags.output.say(f"Report: {page}")
 
 
-@evaluate.command()
+@evaluate.command(short_help="Measure a model's classifier on photos held back.")
 @click.argument("folder", metavar="DATASET", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--photos",

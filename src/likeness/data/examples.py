@@ -107,15 +107,27 @@ def row_of(example: Mapping[str, Any], part: str) -> tuple[int, Row, bytes]:
     parts = path.split("/")
     if not stays_inside(path) or {"", "."} & set(parts) or "\\" in path or ":" in parts[0] or len(path) > 1000:
         raise DatasetError(f"the path {path!r} of the data set leads out of its folder, and is not written")
-    data = (example.get("image") or {}).get("bytes")
-    if data is None:
+    image = example.get("image")
+    data = image.get("bytes") if isinstance(image, dict) else None
+    if not isinstance(data, bytes):
         raise DatasetError(f"the photo {path!r} of the data set has no bytes")
-    if example["sha256"] and hashlib.sha256(data).hexdigest() != example["sha256"]:
+    try:
+        texts = {name: str(example[name] or "") for name in _TEXTS}
+        row = Row(**texts, labels=_labels(example), split=PARTS[part], face=_face(example))
+        position = int(example["position"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"the row of {path!r} in the data set is malformed: {error}") from None
+    if row.sha256 and hashlib.sha256(data).hexdigest() != row.sha256:
         raise DatasetError(f"the photo {path!r} of the data set has other bytes than its digest says")
-    texts = {name: str(example[name] or "") for name in _TEXTS}
+    return position, row, data
+
+
+def _labels(example: Mapping[str, Any]) -> dict[str, str | float]:
     labels = {name: value for name, value in example.items() if name not in _OWN and value not in (None, "")}
-    row = Row(**texts, labels=labels, split=PARTS[part], face=_face(example))
-    return int(example["position"]), row, data
+    for name, value in labels.items():
+        if not isinstance(value, str | float):
+            raise ValueError(f"the label {name!r} is neither a text nor a number")
+    return labels
 
 
 def _bytes(dataset: Dataset, row: Row) -> bytes:

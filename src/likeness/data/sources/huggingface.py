@@ -108,7 +108,8 @@ class HuggingFace(Source):
             return out
         aside = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=out.parent))
         try:
-            entries = list(self._rows(load_parts(folder, aside / _SCRATCH), aside, progress))
+            parts = load_parts(folder, aside / _SCRATCH)
+            entries = list(self._rows(parts, aside, (folder.resolve(), aside.resolve()), progress))
             shutil.rmtree(aside / _SCRATCH, ignore_errors=True)
             skipped = [(entry.path, entry.reason) for entry in entries if isinstance(entry, Skipped)]
             (aside / _SKIPPED).write_text(json.dumps(skipped), "utf-8")
@@ -120,7 +121,9 @@ class HuggingFace(Source):
             raise
         return out
 
-    def _rows(self, parts: dict[str, Any], out: Path, progress: Told) -> Iterator[Row | Skipped]:
+    def _rows(
+        self, parts: dict[str, Any], out: Path, places: tuple[Path, ...], progress: Told
+    ) -> Iterator[Row | Skipped]:
         from datasets import Image
 
         total, done = sum(len(part) for part in parts.values()), 0
@@ -132,7 +135,7 @@ class HuggingFace(Source):
                 done += 1
                 progress(done, total)
                 try:
-                    path = _put(example[image], out / split / f"{at:07d}").relative_to(out).as_posix()
+                    path = _put(example[image], out / split / f"{at:07d}", places).relative_to(out).as_posix()
                 except (OSError, PhotoUnsupported) as error:
                     words = error.message if isinstance(error, PhotoUnsupported) else "a file that cannot be read"
                     yield Skipped(f"{split}, number {at}", words)
@@ -189,14 +192,17 @@ def load_parts(folder: Path, scratch: Path) -> dict[str, Any]:
     return dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"all": loaded}
 
 
-def _put(image: Any, stem: Path) -> Path:
+def _put(image: Any, stem: Path, places: tuple[Path, ...]) -> Path:
     """Write an image's own bytes to a file with the ending of its kind.
 
     Raises:
-        PhotoUnsupported: it is empty or no picture. OSError: it is kept as a file that cannot be read.
+        PhotoUnsupported: it is empty, no picture, or a file that is below none of the `places`.
+        OSError: it is kept as a file that cannot be read.
     """
     if not image or (image.get("bytes") is None and not image.get("path")):
         raise PhotoUnsupported("an empty image")
+    if image.get("bytes") is None and not any(Path(image["path"]).resolve().is_relative_to(place) for place in places):
+        raise PhotoUnsupported("a file that is no part of the data set")  # a stranger's table may name any of yours
     data = image["bytes"] if image.get("bytes") is not None else Path(image["path"]).read_bytes()
     kind = sniff_kind(data)
     path = stem.with_suffix(f".{_ENDINGS.get(kind, kind)}")
