@@ -12,8 +12,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.nn import functional
+from varied_people import LEARNT, Said
 
-from conftest import LEARNT, Said
 from likeness.data.dataset import Dataset
 from likeness.errors import DatasetError
 from likeness.train.checkpoint import load_trained
