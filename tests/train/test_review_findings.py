@@ -24,6 +24,7 @@ from likeness.train.material import choose_material
 from likeness.train.networks import build_network
 from likeness.train.recipe import NetworkPart, Recipe, load_recipe
 from likeness.train.run import Run, alone, commit, erase
+from likeness.train.verdict import Comparison, Standing
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -199,3 +200,10 @@ def test_another_repository_around_an_installation_is_not_our_commit(tmp_path):
 def test_more_processes_than_batches_are_refused(tiny, tmp_path):
     with pytest.raises(DatasetError, match="no batch for each of 2 devices"):
         train(tiny, recipe_of("loop.devices=2"), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("people", "word"), [(5, "no clear difference"), (6, "better")])
+def test_few_people_who_all_gain_make_no_clear_difference(people, word):
+    gained = (0.1, 0.2)
+    found = Comparison("held", people, people * 2, Standing(0.5, 0.5), Standing(0.65, 0.65), gained, gained)
+    assert found.word == word
