@@ -32,6 +32,8 @@ MANIFEST = "manifest.json"
 ENTRY = "entry.json"
 PACKAGED = Path(str(files("likeness"))) / "bundles"
 CATALOGUE = Path(str(files("likeness"))) / "catalogue"
+CLASSES = "classes"
+"""Key of the file of a trained bundle that kept its classifier, with the names of the people whom it learnt."""
 Role = Literal["detector", "embedder", "attributes"]
 
 

@@ -327,3 +327,15 @@ def test_an_address_that_is_none_is_refused(library: Library, mine: Bundle, sour
 def test_a_name_that_is_none_is_refused(pushed: Path, library: Library) -> None:
     with pytest.raises(InputError, match="name"):
         pull_model(str(pushed), library, name="../evil")
+
+
+def test_names_of_people_whom_a_classifier_learnt_are_never_made_public(mine: Bundle, tmp_path: Path) -> None:
+    (mine.folder / "classes.npz").write_bytes(b"weights and names")
+    manifest = json.loads((mine.folder / "manifest.json").read_text("utf-8"))
+    roles = {key: file["path"] for key, file in manifest.pop("files").items()} | {"classes": "classes.npz"}
+    write_manifest(mine.folder, manifest, roles)
+    bundle, said = Bundle.read(mine.folder), []
+    with pytest.raises(InputError, match="names of the people"):
+        push_model(bundle, str(tmp_path / "public"), public=True)
+    push_model(bundle, str(tmp_path / "own"), say=said.append)
+    assert any("names of the people" in line for line in said)

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.bundle import Bundle
+from likeness.bundle import CLASSES, Bundle
 from likeness.data.splits import person_key
 from likeness.errors import BundleCorrupt
 from likeness.evaluate.bootstrap import ROUNDS, share_interval
 from likeness.evaluate.identification import NOWHERE
 from likeness.evaluate.sample import Sample
 
-CLASSES = "classes"
 CONFUSED = 12
 """Identities in the picture of who is taken for whom."""
 CHUNK = 4000

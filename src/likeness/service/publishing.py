@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from likeness.bundle import MANIFEST, Bundle, Manifest, place_folder
+from likeness.bundle import CLASSES, MANIFEST, Bundle, Manifest, place_folder
 from likeness.calibration import Calibration
 from likeness.errors import Conflict, InputError, LicenceMissing, StorageError
 from likeness.hub import SCHEME, Repository, open_hub
@@ -68,11 +68,19 @@ def push_model(
     Raises:
         BundleCorrupt: a file is not the one that the manifest lists.
         LicenceMissing: the manifest does not state the licence of the weights or of the training data.
+        InputError: it is to be public, and names the people whom it learnt.
         Conflict: the folder is there already, or the repository is public.
         RemoteError: the hub cannot be reached or refuses.
     """
     bundle.verify()
     expect_licence(bundle.manifest)
+    if bundle.has(CLASSES):
+        if public:
+            raise InputError(
+                f"{bundle.manifest.name} carries its classifier with the names of the people whom it learnt",
+                hint="publish one that was exported without --keep-classes",
+            )
+        say("The names of the people whom it learnt go along, with its classifier.")
     manifest, paths = without_local_paths(bundle.manifest)
     for path in paths:
         say(f"A path of this machine is shortened in what is published: {path}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from likeness.bundle import Bundle, place_folder, sha256_of, write_manifest
+from likeness.bundle import CLASSES, Bundle, place_folder, sha256_of, write_manifest
 from likeness.data.dataset import Dataset
 from likeness.errors import Conflict, DatasetError, InputError
 from likeness.train.checkpoint import Trained, load_trained
@@ -27,7 +27,7 @@ from likeness.train.run import Run
 from likeness.types import Pixels
 
 MODEL = "model.onnx"
-CLASSES = "classes.npz"
+CLASSES_FILE = "classes.npz"
 REAL_CROPS = 32
 CALIBRATION_CROPS = 256
 WEIGHTS = "not stated: trained with Likeness; the licences of the data and of the weights it began with apply"
@@ -89,8 +89,8 @@ def export_run(
         )
         roles = {"model": MODEL}
         if keep_classes:
-            _write_classes(trained, aside / CLASSES)
-            roles["classes"] = CLASSES
+            _write_classes(trained, aside / CLASSES_FILE)
+            roles[CLASSES] = CLASSES_FILE
         facts = describe_bundle(trained.run, aside / MODEL, name=name or target.name, licence=licence, flip=flip)
         facts["origin"]["parity"] = found["parity"].as_dict()
         if found["quantized"]:
