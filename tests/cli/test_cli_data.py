@@ -87,7 +87,7 @@ def test_labels_are_shown_with_their_ranges(cli, photos: Path, tmp_path: Path) -
         (["inspect", "nowhere"], 4, "there is no folder 'nowhere'"),
         (["inspect", "nowhere", "--source", "mnist"], 2, "no source is called 'mnist'"),
         (["inspect", ".", "--set", "colour"], 2, "--set takes KEY=VALUE"),
-        (["inspect", "."], 3, "no known source"),
+        (["inspect", "."], 3, "holds no photos"),
         (["import", "nowhere", "out"], 4, "there is no folder"),
         (["download", "agedb", "out"], 2, "AgeDB cannot be downloaded"),
         (["download", "lfw", "out", "--sha256", "12"], 2, "no SHA-256"),

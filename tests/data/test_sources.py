@@ -23,8 +23,7 @@ def test_lfw_is_a_folder_for_each_person_with_numbered_photos(tmp_path: Path) ->
     put(tmp_path, "Al/holiday.jpg")
     (tmp_path / "peopleDevTrain.txt").write_text("1\nAda_Lovelace\t2\n")
     (tmp_path / "peopleDevTest.txt").write_text("1\nAl\t1\n")
-    found = open_source(tmp_path)
-    assert found.source.name == "lfw"
+    found = open_source(tmp_path, "lfw")
     assert [(row.path, row.identity, row.split) for row in found.rows] == [
         ("Ada_Lovelace/Ada_Lovelace_0001.jpg", "Ada_Lovelace", "train"),
         ("Ada_Lovelace/Ada_Lovelace_0002.jpg", "Ada_Lovelace", "train"),
@@ -33,6 +32,9 @@ def test_lfw_is_a_folder_for_each_person_with_numbered_photos(tmp_path: Path) ->
     assert {row.source for row in found.rows} == {"lfw"}
     assert "no licence" in found.rows[0].licence
     assert [skipped.path for skipped in found.skipped] == ["Al/holiday.jpg"]
+    assert open_source(tmp_path).source.name == "folder"  # anybody's photos: no other of them is left out
+    (tmp_path / "Al/holiday.jpg").unlink()
+    assert open_source(tmp_path).source.name == "lfw"
 
 
 def test_agedb_says_person_age_and_gender_in_the_name(tmp_path: Path) -> None:
@@ -274,7 +276,7 @@ def test_the_manifest_of_a_data_set_comes_back_equal_as_a_csv(tmp_path: Path) ->
 def test_what_is_no_source_says_what_would_be(tmp_path: Path) -> None:
     with pytest.raises(PhotoMissing, match="no folder"):
         open_source(tmp_path / "none")
-    with pytest.raises(DatasetError, match="no known source"):
+    with pytest.raises(DatasetError, match="holds no photos"):
         open_source(tmp_path)
     put(tmp_path, "Ada/1.jpg")
     with pytest.raises(DatasetError, match=r"gives no photo as the source 'agedb'.*NUMBER_PERSON_AGE_GENDER: 1"):

@@ -74,6 +74,7 @@ def check(
     from likeness.data.check import check_dataset, plot_check
     from likeness.data.contact import suspect_sheet
     from likeness.data.dataset import Dataset
+    from likeness.data.inspection import expect_plots
     from likeness.data.mending import mend, plan_mending
     from likeness.service.portraits import expect_picture_name, expect_writable, save_picture
 
@@ -87,6 +88,8 @@ def check(
         if target is not None:
             expect_picture_name(target)
             expect_writable(target)
+    if plot is not None:
+        expect_plots()
     found = Dataset.read(dataset)
     bundle = None if no_embeddings else flags.settings.library(flags.output.say).find(flags.settings.embedder)
     report = check_dataset(

@@ -70,6 +70,9 @@ def crop(
     from likeness.service.portraits import save_picture
 
     listing = listing_of(flags, photos, source, options)
+    flags.output.say(f"Taken as {listing.source.name}: {listing.source.title} (another: --source).")
+    for reason, count in listing.reasons().items():
+        flags.output.warn(f"{counted(count, 'photo', 'photos')} left out: {reason}")
     cropper = open_cropper(flags.settings, side_px=side, pick=pick, say=flags.output.say)
     words = f"likeness data crop {shlex.quote(photos)} {shlex.quote(str(out))} --source {listing.source.name}"
     words += set_words(options)
@@ -88,12 +91,13 @@ def crop(
     target = out / "contact.png"
     if sheet and done.dataset.rows and (done.cut or not target.exists()):
         save_picture(crop_sheet(done.dataset, listing.folder, sheet)[0], target)
-    _tell_crops(flags, out, done)
+    _tell_crops(flags, out, done, left_out=len(listing.skipped))
     return UNUSABLE if done.refused else 0
 
 
-def _tell_crops(flags: Flags, out: Path, done: Cropped) -> None:
+def _tell_crops(flags: Flags, out: Path, done: Cropped, *, left_out: int) -> None:
     facts = {"cut": done.cut, "kept": done.kept, "refused": done.refused, **done.dataset.summary()}
+    facts["left_out"] = left_out
     if flags.output.as_json:
         flags.output.json({"dataset": str(out), **facts})
         return
@@ -212,6 +216,9 @@ def _tell_splits(flags: Flags, dataset: Dataset, leaks: Leaks) -> None:
         flags.output.json({"splits": counts, "leaks": leaks.as_dict()})
         return
     flags.output.table(("split", "people", "photos"), rows)
+    nameless = sum(not row.identity for row in dataset.rows)
+    if nameless and all(photos == 0 for name, _, photos in rows if name != "none"):
+        flags.output.warn(f"{counted(nameless, 'photo', 'photos')} name nobody: --nameless places each by itself")
     for line in leak_lines(leaks):
         flags.output.text(line)
 

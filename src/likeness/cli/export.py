@@ -18,6 +18,7 @@ from likeness.cli.train import needs_torch
 @click.option("--int8", is_flag=True, help="Quantize the bundle, on crops of --data; says what that costs.")
 @click.option("--keep-classes", is_flag=True, help="Keep the classifier and its people's names, for class accuracy.")
 @click.option("--flip", is_flag=True, help="Average each face with its mirror image: often better, twice the work.")
+@click.option("--replace", is_flag=True, help="Replace the bundle of that name, if there is one.")
 @click.option("--licence", metavar="WORDS", help="Licence of the weights, for the manifest and the model card.")
 @click.option("--tflite", is_flag=True, help="Turn a bundle into TensorFlow Lite files, in floats and in 8 bits.")
 @common_options
@@ -31,6 +32,7 @@ def export(
     int8: bool,
     keep_classes: bool,
     flip: bool,
+    replace: bool,
     licence: str | None,
     tflite: bool,
 ) -> None:
@@ -42,11 +44,11 @@ def export(
     With --tflite a BUNDLE, by name or folder, becomes files for a phone, with all that an app must know beside them.
     """
     if tflite:
-        if int8 or keep_classes or flip or name or licence:
+        if int8 or keep_classes or flip or replace or name or licence:
             raise click.UsageError("--tflite takes --out and --data only")
         _for_phone(flags, source, out, data)
     else:
-        _as_bundle(flags, Path(source), name, out, data, int8, keep_classes, flip, licence)
+        _as_bundle(flags, Path(source), name, out, data, int8, keep_classes, flip, replace, licence)
 
 
 def _as_bundle(
@@ -58,6 +60,7 @@ def _as_bundle(
     int8: bool,
     keep_classes: bool,
     flip: bool,
+    replace: bool,
     licence: str | None,
 ) -> None:
     from likeness.data.dataset import Dataset
@@ -77,6 +80,7 @@ def _as_bundle(
         int8=int8,
         keep_classes=keep_classes,
         flip=flip,
+        replace=replace,
         say=flags.output.say,
     )
     if flags.output.as_json:

@@ -77,10 +77,12 @@ def train(
     place = folder or Path("runs") / (f"{loaded.name}-smoke" if smoke else loaded.name)
     from likeness.data.dataset import Dataset
 
+    dataset = Dataset.read(data)  # before torch: what is no data set is refused at once
+    flags.output.say("Loading …")
     with needs_torch():
         from likeness.train.loop import train as train_folder
     with flags.output.progress("training") as progress:
-        run = train_folder(Dataset.read(data), loaded, place, fresh=fresh, say=flags.output.say, progress=progress)
+        run = train_folder(dataset, loaded, place, fresh=fresh, say=flags.output.say, progress=progress)
     if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes that train together one tells
         _show(flags, run, place)
 
@@ -88,6 +90,10 @@ def train(
 def _fine_tune(
     flags: Flags, base: str, photos: Path, recipe: Recipe, name: str | None, folder: Path | None, fresh: bool
 ) -> None:
+    from likeness.data.sources import open_source
+
+    open_source(photos)  # before torch and the bundle: what holds no people is refused at once
+    flags.output.say("Loading …")
     with needs_torch():
         from likeness.train.finetune import Places, fine_tune
 

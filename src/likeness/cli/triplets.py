@@ -118,6 +118,7 @@ def coverage(flags: Flags, dataset: Path, name: str, plot: Path | None, sheet: P
     from likeness.data.contact import triplet_sheet
     from likeness.data.coverage import cover, plot_coverage
     from likeness.data.dataset import Dataset
+    from likeness.data.inspection import expect_plots
     from likeness.data.triplets import check_triplets, list_triplets, read_triplets
     from likeness.service.portraits import expect_picture_name, expect_writable, save_picture
 
@@ -125,6 +126,8 @@ def coverage(flags: Flags, dataset: Path, name: str, plot: Path | None, sheet: P
         if target is not None:
             expect_picture_name(target)
             expect_writable(target)
+    if plot is not None:
+        expect_plots()
     found = Dataset.read(dataset)
     file = _named(dataset, list_triplets(dataset), name)
     each = read_triplets(file.path)

@@ -35,14 +35,23 @@ def inspect_rows(rows: Sequence[Row], skipped: Sequence[Skipped] = (), *, exampl
     }
 
 
-def draw(rows: Sequence[Row]) -> bytes:
-    """A PNG with a histogram of photos per person and of each label.
+def expect_plots() -> None:
+    """Let work begin at whose end a picture is drawn.
 
     Raises:
         ExtraMissing: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
         raise ExtraMissing("plots need matplotlib", hint="pip install 'likeness[evaluate]'")
+
+
+def draw(rows: Sequence[Row]) -> bytes:
+    """A PNG with a histogram of photos per person and of each label.
+
+    Raises:
+        ExtraMissing: matplotlib is not installed.
+    """
+    expect_plots()
     from matplotlib.figure import Figure
 
     labels = sorted({name for row in rows for name in row.labels})

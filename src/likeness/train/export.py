@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from likeness.bundle import CLASSES, Bundle, place_folder, sha256_of, write_manifest
+from likeness.bundle import CLASSES, MANIFEST, Bundle, place_folder, sha256_of, write_manifest
 from likeness.data.dataset import Dataset
 from likeness.errors import Conflict, DatasetError, InputError
 from likeness.train.checkpoint import Trained, load_trained
@@ -57,13 +58,15 @@ def export_run(
     int8: bool = False,
     keep_classes: bool = False,
     flip: bool = False,
+    replace: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Exported:
     """Write the best network of a training as the bundle `target`, without its classifier.
 
     With `dataset` parity is measured on its crops too; int8 needs them, of people who were trained on.
     `keep_classes` keeps the classifier's rows and the people's names beside the network, for class accuracy. With
-    `flip` the bundle averages each face with its mirror image: twice the work, embeddings of another space.
+    `flip` the bundle averages each face with its mirror image: twice the work, embeddings of another space. `replace`
+    lets a bundle that is there go when the new one is whole.
 
     Raises:
         InputError: no bundle can be called so.
@@ -73,8 +76,10 @@ def export_run(
     """
     expect_name(name or target.name)
     trained = load_trained(folder)
-    if target.exists():
-        raise Conflict(f"{str(target)!r} is there already", hint="name another folder")
+    if target.exists() and not (replace and (target / MANIFEST).is_file()):
+        raise Conflict(
+            f"{str(target)!r} is there already", hint="give another name, or let --replace put the new bundle there"
+        )
     if int8 and dataset is None:
         raise DatasetError("int8 is calibrated on crops of people who were trained on", hint="name them with --data")
     crops = training_crops(trained.run, dataset, CALIBRATION_CROPS if int8 else REAL_CROPS) if dataset else None
@@ -97,7 +102,15 @@ def export_run(
             facts["origin"]["int8"] = found["quantized"].as_dict()
         write_manifest(aside, facts, roles)
 
-    bundle = place_folder(target, fill)
+    if target.exists():
+        beside = target.with_name(f".{target.name}.new")
+        shutil.rmtree(beside, ignore_errors=True)  # of an export that was killed
+        new = place_folder(beside, fill)
+        shutil.rmtree(target)
+        new.folder.rename(target)
+        bundle = Bundle.read(target)
+    else:
+        bundle = place_folder(target, fill)
     return Exported(bundle, found["parity"], found["quantized"])
 
 

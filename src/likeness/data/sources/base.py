@@ -220,8 +220,10 @@ def recognise(folder: Path) -> str:
             )
         if found:
             return found[0]
+    if not list(few_photos(folder)):
+        raise DatasetError(f"{str(folder)!r} holds no photos", hint="a folder for each person with their photos")
     raise DatasetError(
-        f"{str(folder)!r} has the layout of no known source",
+        f"{str(folder)!r} has the layout of no known source: for people's photos that is a folder for each person",
         hint="`likeness data list` shows them; state one with --source, or list the photos in a CSV",
     )
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from likeness.data.manifest import Row, Split
 from likeness.data.photofiles import photos_below
-from likeness.data.sources.base import Download, Skipped, Source, few_photos, mostly
+from likeness.data.sources.base import Download, Skipped, Source, few_photos
 
 _NAME = re.compile(r"(?:.*/)?([^/]+)/\1_\d{4}\.jpg")
 # The publisher's view 1: who is for developing, and in which part.
@@ -47,8 +47,9 @@ class Lfw(Source):
     )
 
     def recognises(self, folder: Path) -> bool:
-        """Whether photos carry the name of their folder and four digits."""
-        return mostly(few_photos(folder), lambda path: _NAME.fullmatch(path) is not None)
+        """Whether all photos looked at carry the name of their folder and four digits: else it is anybody's folder."""
+        looked_at = list(few_photos(folder))
+        return bool(looked_at) and all(_NAME.fullmatch(path) for path in looked_at)
 
     def entries(self, folder: Path) -> Iterator[Row | Skipped]:
         """A row for each photo; the person is its folder."""
