@@ -58,7 +58,7 @@ class OnnxNetwork(nn.Module):
             )
             for node in graph.node
         ]
-        unknown = sorted({kind for kind, *_ in self._nodes} - OPERATORS.keys() - {"DequantizeLinear"})
+        unknown = sorted({kind for kind, *_ in self._nodes} - OPERATORS.keys() - QUANTIZERS)
         if unknown:
             raise ModelError(
                 f"the network {path.name} cannot be trained further: it has the operators {', '.join(unknown[:5])}",
@@ -69,7 +69,11 @@ class OnnxNetwork(nn.Module):
         self._places: dict[str, int] = {}
         self._fixed: dict[str, Value] = {}
         trained = {name for kind, names, *_ in self._nodes if kind in TRAINED for name in names[1:]}
+        # Only what the nodes still take: millions of quantized weights as numbers would make an export take minutes.
+        taken = {name for _, names, *_ in self._nodes for name in names}
         for name, value in values.items():
+            if name not in taken:
+                continue
             if name in trained and value.dtype == np.float32:
                 self._places[name] = len(self.weights)
                 self.weights.append(nn.Parameter(torch.from_numpy(value)))
@@ -100,9 +104,11 @@ class OnnxNetwork(nn.Module):
 
     def _dequantize(self, values: dict[str, Any]) -> None:
         """Replace quantized initializers by floats; of what is quantized on its way only the input is scaled."""
-        kept = []
+        kept: list[tuple[str, tuple[str, ...], str, Attributes]] = []
         for kind, names, given, attributes in self._nodes:
-            if kind != "DequantizeLinear":
+            if kind == "QuantizeLinear":  # rounding is not learnt through: the values stay as they are
+                kept.append(("Identity", names[:1], given, {}))
+            elif kind != "DequantizeLinear":
                 kept.append((kind, names, given, attributes))
             elif names[0] in values:
                 values[given] = _dequantized(*(values[name] for name in names), axis=attributes.get("axis", 1))
@@ -217,6 +223,7 @@ def _of_one(function: Callable[[Any], Any]) -> Callable[[Sequence[Value], Attrib
 
 
 TRAINED = frozenset(("Conv", "Gemm", "MatMul"))
+QUANTIZERS = frozenset(("QuantizeLinear", "DequantizeLinear"))
 OPERATORS: dict[str, Callable[[Sequence[Value], Attributes], Any]] = {
     "Add": _of_two(lambda a, b: a + b),
     "AveragePool": _average_pool,
@@ -238,8 +245,6 @@ OPERATORS: dict[str, Callable[[Sequence[Value], Attributes], Any]] = {
     "Mul": _of_two(lambda a, b: a * b),
     "PRelu": _of_two(lambda a, b: torch.where(a < 0, a * b, a)),
     "Pad": lambda taken, attributes: _padded(taken[0], taken[1]),
-    # Rounding is not learnt through; the values stay as they are.
-    "QuantizeLinear": _of_one(lambda a: a),
     "ReduceMean": _reduce_mean,
     "Relu": _of_one(torch.relu),
     "Reshape": _reshape,
