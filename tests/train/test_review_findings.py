@@ -6,9 +6,11 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -132,7 +134,15 @@ except KeyboardInterrupt:
 
 def test_ctrl_c_comes_through_and_works_again_afterwards(tiny, tmp_path):
     arguments = [recipe_of().model_dump_json(), str(tiny.folder), str(tmp_path / "run")]
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED, *arguments], capture_output=True, text=True, check=False)
+    # Where the tests run in the background Ctrl-C is ignored, and processes inherit that.
+    listens = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=listens,
+    )
     assert done.stdout.strip() == "True", done.stderr
     assert done.returncode == 0
 
