@@ -263,14 +263,19 @@ def make_bundle(entry_folder: Path, target: Path) -> None:
     write_manifest(target, entry["manifest"] | {"origin": entry["origin"]}, roles)
 
 
-def place_folder(target: Path, fill: Callable[[Path], None]) -> Bundle:
-    """Fill a new folder aside and move it to `target` in one step, so that nobody sees a half-made bundle."""
+def place_folder(target: Path, fill: Callable[[Path], None], *, replace: bool = False) -> Bundle:
+    """Fill a new folder aside and move it to `target` in one step, so that nobody sees a half-made bundle.
+
+    With `replace` what is there goes when the new bundle is whole; else whoever was there first stays.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         fill(aside)
         bundle = Bundle.read(aside)
         bundle.verify()
+        if replace and target.exists():
+            shutil.rmtree(target)
         try:
             aside.rename(target)
         except OSError:

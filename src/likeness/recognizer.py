@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -28,6 +26,7 @@ from likeness.decision import decide_pair, decide_search
 from likeness.errors import CalibrationError, ModelError, NoFace, SeveralFaces, SpaceMismatch
 from likeness.gallery.base import Gallery
 from likeness.settings import Settings
+from likeness.spread import spread
 from likeness.types import Answer, Comparison, Face, Photo, Pixels, Vector
 from likeness.vision.decode import DecodeLimits, decode_photo, photo_from_array
 from likeness.vision.detect import Detections, Detector
@@ -232,19 +231,7 @@ class Recognizer:
 
         Fastest where `threads=1`: whole photos spread better over cores than single networks do.
         """
-        count = workers or self.settings.threads or available_cores()
-        waiting: list[Future[R]] = []
-        remaining = iter(items)
-        with ThreadPoolExecutor(count, thread_name_prefix="likeness") as pool:
-            try:
-                waiting = [pool.submit(work, item) for item in islice(remaining, count * 4)]
-                while waiting:
-                    result = waiting.pop(0).result()
-                    waiting.extend(pool.submit(work, item) for item in islice(remaining, 1))
-                    yield result
-            finally:
-                for future in waiting:
-                    future.cancel()
+        yield from spread(work, items, workers or self.settings.threads or available_cores())
 
     def _describe(self, photo: Photo, found: Detections) -> Iterator[Face]:
         scale = photo.scale

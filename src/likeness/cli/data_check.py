@@ -12,6 +12,7 @@ import click
 from likeness.cli.data_work import UNUSABLE, leak_lines
 from likeness.cli.flags import Flags, common_options, progress_option
 from likeness.cli.output import Output, counted
+from likeness.cli.pictures import expect_pictures
 
 if TYPE_CHECKING:
     from likeness.data.check import Report
@@ -74,9 +75,8 @@ def check(
     from likeness.data.check import check_dataset, plot_check
     from likeness.data.contact import suspect_sheet
     from likeness.data.dataset import Dataset
-    from likeness.data.inspection import expect_plots
     from likeness.data.mending import mend, plan_mending
-    from likeness.service.portraits import expect_picture_name, expect_writable, save_picture
+    from likeness.service.portraits import save_picture
 
     if (relabel or keep_doubted) and not fix:
         raise click.UsageError("--relabel and --keep-doubted say how to mend: give them with --fix")
@@ -84,12 +84,7 @@ def check(
         raise click.UsageError("--relabel moves photos that --keep-doubted leaves: give one of them")
     if sheet is not None and no_embeddings:
         raise click.UsageError("--sheet shows what embeddings tell: leave out --no-embeddings")
-    for target in (plot, sheet):  # known before the minutes of work
-        if target is not None:
-            expect_picture_name(target)
-            expect_writable(target)
-    if plot is not None:
-        expect_plots()
+    expect_pictures(plot, sheet)
     found = Dataset.read(dataset)
     bundle = None if no_embeddings else flags.settings.library(flags.output.say).find(flags.settings.embedder)
     report = check_dataset(

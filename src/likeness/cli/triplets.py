@@ -9,6 +9,7 @@ import click
 
 from likeness.cli.flags import Flags, common_options
 from likeness.cli.output import counted
+from likeness.cli.pictures import expect_pictures
 from likeness.errors import PhotoMissing
 
 if TYPE_CHECKING:
@@ -118,16 +119,10 @@ def coverage(flags: Flags, dataset: Path, name: str, plot: Path | None, sheet: P
     from likeness.data.contact import triplet_sheet
     from likeness.data.coverage import cover, plot_coverage
     from likeness.data.dataset import Dataset
-    from likeness.data.inspection import expect_plots
     from likeness.data.triplets import check_triplets, list_triplets, read_triplets
-    from likeness.service.portraits import expect_picture_name, expect_writable, save_picture
+    from likeness.service.portraits import save_picture
 
-    for target in (plot, sheet):
-        if target is not None:
-            expect_picture_name(target)
-            expect_writable(target)
-    if plot is not None:
-        expect_plots()
+    expect_pictures(plot, sheet)
     found = Dataset.read(dataset)
     file = _named(dataset, list_triplets(dataset), name)
     each = read_triplets(file.path)

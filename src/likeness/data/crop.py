@@ -20,9 +20,9 @@ from likeness.data.cropnames import CropNames
 from likeness.data.dataset import FACTS, CropFacts, Dataset, Facts, storage_error
 from likeness.data.journal import Cut, Journal, key_of, readable
 from likeness.data.manifest import FoundFace, Row
-from likeness.data.spread import spread
 from likeness.errors import FaceError, ModelError, NoFace, PhotoError, SeveralFaces
 from likeness.settings import Settings
+from likeness.spread import spread
 from likeness.types import Photo, Pixels
 from likeness.vision.align import align
 from likeness.vision.decode import DecodeLimits, decode_photo

@@ -97,8 +97,8 @@ class Dataset:
         manifest = self.encoded_rows()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _replace(self.folder / MANIFEST, manifest)
-            _replace(self.folder / FACTS, (self.facts.model_dump_json(indent=2) + "\n").encode())
+            replace_file(self.folder / MANIFEST, manifest)
+            replace_file(self.folder / FACTS, (self.facts.model_dump_json(indent=2) + "\n").encode())
         except OSError as error:
             raise storage_error(error, self.folder) from error
 
@@ -158,7 +158,8 @@ def storage_error(error: OSError, place: Path) -> StorageError:
     return StorageError(f"{str(place)!r} cannot be written: {error.strerror or type(error).__name__}")
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: whoever reads it meanwhile finds the old one or the new."""
     handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -22,8 +22,8 @@ from likeness.data.dataset import Dataset
 from likeness.data.kept import FOLDER, Kept, digests_of
 from likeness.data.manifest import Row
 from likeness.data.splits import person_key
-from likeness.data.spread import spread
 from likeness.errors import DatasetError, PhotoError
+from likeness.spread import spread
 from likeness.types import Vector
 from likeness.vision.decode import decode_photo
 from likeness.vision.session import available_cores

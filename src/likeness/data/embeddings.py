@@ -12,8 +12,8 @@ from PIL import Image
 from likeness.bundle import Bundle
 from likeness.data.dataset import Dataset
 from likeness.data.kept import FOLDER, Kept, digests_of
-from likeness.data.spread import spread
 from likeness.errors import DatasetError, ModelError, PhotoError
+from likeness.spread import spread
 from likeness.types import Pixels, Vector
 from likeness.vision.decode import decode_photo
 from likeness.vision.embed import Embedder

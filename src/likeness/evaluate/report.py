@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from likeness.data.dataset import replace_file
 from likeness.errors import DatasetError, ExtraMissing, StorageError
 from likeness.evaluate import pictures, tables
 
@@ -31,9 +30,9 @@ def write_report(report: Mapping[str, Any], folder: Path) -> Path:
         drawn = pictures.draw(report)
         page = render(report, drawn)
         for name, picture in drawn.items():
-            _replace(folder / f"{name}.png", picture.png)
-        _replace(folder / JSON, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
-        _replace(folder / HTML, page.encode())
+            replace_file(folder / f"{name}.png", picture.png)
+        replace_file(folder / JSON, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
+        replace_file(folder / HTML, page.encode())
     except OSError as error:
         raise StorageError(f"the report cannot be written to {str(folder)!r}: {error.strerror}") from error
     return folder / HTML
@@ -79,15 +78,3 @@ def read_report(path: Path) -> dict[str, Any]:
     if not isinstance(report, dict) or not {"kind", "model", "data"} <= report.keys():
         raise DatasetError(f"{str(file)!r} is no report of `likeness evaluate`")
     return report
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -102,15 +101,7 @@ def export_run(
             facts["origin"]["int8"] = found["quantized"].as_dict()
         write_manifest(aside, facts, roles)
 
-    if target.exists():
-        beside = target.with_name(f".{target.name}.new")
-        shutil.rmtree(beside, ignore_errors=True)  # of an export that was killed
-        new = place_folder(beside, fill)
-        shutil.rmtree(target)
-        new.folder.rename(target)
-        bundle = Bundle.read(target)
-    else:
-        bundle = place_folder(target, fill)
+    bundle = place_folder(target, fill, replace=replace)
     return Exported(bundle, found["parity"], found["quantized"])
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from likeness import __version__
-from likeness.data.dataset import CropFacts
+from likeness.data.dataset import CropFacts, replace_file
 from likeness.errors import Conflict, DatasetError, RunDiffers
 from likeness.train.recipe import Recipe
 
@@ -88,12 +88,7 @@ class Run(BaseModel):
     def write(self, folder: Path) -> None:
         """Write the record in one step."""
         folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / f".{RECORD}.part"
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(self.model_dump_json(indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(folder / RECORD)
+        replace_file(folder / RECORD, (self.model_dump_json(indent=1) + "\n").encode())
 
     def expect_same(self, other: Run, folder: Path) -> None:
         """Let a training go on that is the one in the folder; more epochs, other patience or devices are allowed.

@@ -14,7 +14,7 @@ R = TypeVar("R")
 def spread(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """The work's results in order of the items; few are begun before they are asked for, so memory stays small."""
     remaining = iter(items)
-    with ThreadPoolExecutor(workers, thread_name_prefix="likeness-data") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="likeness") as pool:
         waiting: list[Future[R]] = [pool.submit(work, item) for item in islice(remaining, workers * 4)]
         try:
             while waiting:
