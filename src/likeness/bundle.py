@@ -34,6 +34,8 @@ PACKAGED = Path(str(files("likeness"))) / "bundles"
 CATALOGUE = Path(str(files("likeness"))) / "catalogue"
 CLASSES = "classes"
 """Key of the file of a trained bundle that kept its classifier, with the names of the people whom it learnt."""
+ATTRIBUTES = "attributes"
+"""Key of the file with the calibration of age and gender (`likeness.apparent`)."""
 Role = Literal["detector", "embedder", "attributes"]
 
 
@@ -82,6 +84,27 @@ class Embedding(_Strict):
     space: str
 
 
+class Attributes(_Strict):
+    """Ages and genders that the network tells, alone or beside embeddings in the same pass.
+
+    Its output `age_logits` is `(n, age_bins)`: their softmax is a distribution over the ages `first_year`,
+    `first_year` + `year_step`, …; its output `gender_logit` is `(n,)`, positive for female.
+
+    Attributes:
+        labels: in words, who said the ages and genders that it learnt, and what they cannot tell.
+    """
+
+    first_year: float = Field(ge=0)
+    year_step: float = Field(1.0, gt=0)
+    age_bins: int = Field(ge=2, le=1000)
+    labels: str = Field(min_length=1)
+
+    @property
+    def years(self) -> NDArray[np.float64]:
+        """The age that each bin stands for, `(age_bins,)`."""
+        return self.first_year + self.year_step * np.arange(self.age_bins, dtype=np.float64)
+
+
 class Licence(_Strict):
     """Licences of code, weights and training data, and whether commercial use is allowed (None: not documented)."""
 
@@ -114,6 +137,7 @@ class Manifest(_Strict):
     input: InputSpec | None = None
     alignment: Alignment | None = None
     embedding: Embedding | None = None
+    attributes: Attributes | None = None
     parameters: dict[str, Any] = {}
     metrics: tuple[Metric, ...] = ()
     licence: Licence
