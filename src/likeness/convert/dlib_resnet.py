@@ -160,16 +160,16 @@ def _write_block(
     main = graph.quantize(graph.op("Relu", [main], f"{name}.relu1"))
     main = graph.quantize(graph.conv(main, f"{name}.conv2", second.weight, second.bias, pad=1))
     if down:
-        x, main, size = _write_shortcut(graph, x, main, name, first.weight.shape, size)
+        x, main, size = _write_shortcut(graph, x, main, name, (len(second.weight), first.weight.shape[1]), size)
     total = graph.op("Add", [main, x], f"{name}.add")
     return graph.quantize(graph.op("Relu", [total], f"{name}.relu2")), size
 
 
 def _write_shortcut(
-    graph: GraphWriter, x: str, main: str, name: str, shape: tuple[int, ...], size: int
+    graph: GraphWriter, x: str, main: str, name: str, channels_out_in: tuple[int, int], size: int
 ) -> tuple[str, str, int]:
     """The skip of a stride-2 block: a 2×2 average, then zeros to the larger of both sizes and channel counts."""
-    width, channels = shape[:2]
+    width, channels = channels_out_in
     pooled_size, main_size = size // 2, (size - 3) // 2 + 1
     x = graph.quantize(graph.op("AveragePool", [x], f"{name}.skip", kernel_shape=[2, 2], strides=[2, 2]))
     if width > channels:
