@@ -30,9 +30,16 @@ class Crops(TorchDataset[tuple[Tensor, int]]):
     """
 
     def __init__(
-        self, pixels: Pixels, labels: NDArray[np.intp], spec: InputSpec, *, augment: str = "none", seed: int = 0
+        self,
+        pixels: Pixels,
+        labels: NDArray[np.intp],
+        spec: InputSpec,
+        *,
+        augment: str = "none",
+        seed: int = 0,
+        old: NDArray[np.bool_] | None = None,
     ) -> None:
-        self.pixels, self.labels, self._seed = pixels, labels, seed
+        self.pixels, self.labels, self.old, self._seed = pixels, labels, old, seed
         self._mean = torch.tensor(spec.mean).view(3, 1, 1)
         self._scale = torch.tensor(spec.scale).view(3, 1, 1)
         self._transform = augmentation(augment, spec.side_px)

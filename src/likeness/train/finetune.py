@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 
-from likeness.bundle import MANIFEST, Bundle, place_folder, sha256_of
-from likeness.data.crop import crop_dataset, open_cropper
-from likeness.data.dataset import Dataset, Facts
+from likeness.bundle import MANIFEST, Bundle, place_folder
+from likeness.data.dataset import Dataset
 from likeness.data.manifest import Row
-from likeness.data.sources import open_source
 from likeness.data.splits import split_by_person
-from likeness.errors import CalibrationError, Conflict, DatasetError, ModelError, RunDiffers
+from likeness.errors import CalibrationError, Conflict, DatasetError
 from likeness.evaluate.calibrate import calibrate_dataset
 from likeness.evaluate.calibrated import write_calibrated
 from likeness.evaluate.dataset import calibration_of, embed_dataset
 from likeness.settings import Settings
 from likeness.train.checkpoint import BASE, read_base
-from likeness.train.crops import Crops
 from likeness.train.export import expect_name, export_run
+from likeness.train.from_bundle import (
+    Watch,
+    centres_of,
+    copy_bundle,
+    crop_people,
+    embed_crops,
+    fitted_recipe,
+    keep_base,
+)
 from likeness.train.loop import MakeTask, Say, train
 from likeness.train.material import choose_material, crops_of
-from likeness.train.recipe import FROM_BUNDLE, Recipe, check_recipe
+from likeness.train.recipe import Recipe
 from likeness.train.run import RECORD, Run, alone, erase
 from likeness.train.tasks import FineTuneTask, Task, build_task
 from likeness.train.verdict import LEAST_PEOPLE, Comparison, Views, compare
 
 DATA, ASIDE, VERDICT = "data", "bundle", "verdict.json"
 SHARES = (0.8, 0.2, 0.0)
-Watch = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def fine_tune(
         with alone(folder):
             # What a fine-tuning names `data` it made itself; elsewhere that may be anything.
             erase(folder, VERDICT, ASIDE, *([BASE, DATA] if (folder / BASE).is_file() else []))
-    _keep_base(old, folder)
+    keep_base(old, folder)
     dataset = _people(photos, folder / DATA, settings, say, watch)
     if not choose_material(dataset, recipe).held.rows:
         raise DatasetError(
@@ -122,33 +125,6 @@ def fine_tune(
     return done
 
 
-def fitted_recipe(recipe: Recipe, bundle: Bundle) -> Recipe:
-    """The recipe with the bundle's input and dimension.
-
-    Raises:
-        ModelError: the bundle takes something else than pixels as they are, or gives no embeddings.
-    """
-    manifest = bundle.manifest
-    if manifest.input is None or manifest.embedding is None or not bundle.has("model"):
-        raise ModelError(f"{manifest.name} is no embedder", hint="`likeness models list` says what each model does")
-    plain = manifest.input.model_copy(update={"side_px": 1})
-    if plain != type(plain)(side_px=1):
-        raise ModelError(
-            f"{manifest.name} takes {manifest.input.layout} {manifest.input.dtype} {manifest.input.channels}; "
-            "only networks that take uint8 RGB pixels can be fine-tuned",
-        )
-    values = recipe.model_dump(mode="json")
-    if recipe.loop.devices > 1:
-        raise ModelError(f"fine-tuning runs on one processor, got loop.devices = {recipe.loop.devices}")
-    values["loop"]["devices"] = 1
-    values["network"] |= {"side_px": manifest.input.side_px, "dimension": manifest.embedding.dimension}
-    if values["network"]["backbone"] != FROM_BUNDLE or values["task"]["kind"] != "fine-tune":
-        raise ModelError(
-            f"the recipe {recipe.name} trains a network of its own", hint="leave it out, or use the recipe fine-tune"
-        )
-    return check_recipe(values, where=f"the recipe {recipe.name}")
-
-
 def _expect_place(target: Path, folder: Path, recipe: Recipe, *, fresh: bool) -> None:
     """Let pass where no bundle is yet, or the one that this training came to, with nothing left to train."""
     if not target.exists():
@@ -161,37 +137,14 @@ def _expect_place(target: Path, folder: Path, recipe: Recipe, *, fresh: bool) ->
     raise Conflict(f"the bundle {str(target)!r} is there already", hint="name another with --name, or remove it")
 
 
-def _keep_base(old: Bundle, folder: Path) -> None:
-    """Keep the network that a training begins with: when it goes on, it must be the same."""
-    model, base = old.path("model"), folder / BASE
-    if (folder / RECORD).is_file() and not (base.is_file() and sha256_of(base) == sha256_of(model)):
-        raise RunDiffers(
-            f"{str(folder)!r} holds a training that did not begin with the network of {old.manifest.name}",
-            hint="name another folder with --run, or begin anew with --fresh",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f".{BASE}.part"
-    shutil.copyfile(model, aside)
-    aside.replace(base)
-
-
 def _people(photos: Path, out: Path, settings: Settings, say: Say, watch: Watch) -> Dataset:
     """The folder's people as crops, split by person."""
-    listing = open_source(photos)
-    rows = [row for row in listing.rows if row.identity]
-    cropper = open_cropper(settings, say=say)
-    facts = Facts(
-        name="own people", source=listing.source.name, licence=listing.source.licence, steps=("cropped", "split")
-    )
-    with watch("cropping") as progress:
-        done = crop_dataset(rows, listing.folder, cropper, out, facts=facts, progress=progress)
-    if done.refused:
-        say(f"{done.refused} photos could not be used: {out / 'refused.csv'} says why.")
-    split = done.dataset.with_rows(split_by_person(done.dataset.rows, shares=SHARES), step="split")
-    if split.rows != done.dataset.rows:
+    dataset = crop_people(photos, out, settings, say, watch, steps=("cropped", "split"))
+    split = dataset.with_rows(split_by_person(dataset.rows, shares=SHARES), step="split")
+    if split.rows != dataset.rows:
         split.write()
         return split
-    return done.dataset
+    return dataset
 
 
 def _maker(folder: Path, dataset: Dataset, recipe: Recipe) -> MakeTask:
@@ -201,27 +154,11 @@ def _maker(folder: Path, dataset: Dataset, recipe: Recipe) -> MakeTask:
         task = build_task(read_base(folder, given.network), given.task, people, given.network.dimension)
         assert isinstance(task, FineTuneTask)
         learnt = crops_of(dataset, choose_material(dataset, recipe).learnt, recipe)
-        embeddings = _embed(task, learnt)
         with torch.no_grad():
-            for person in range(people):
-                task.centres[person] = embeddings[torch.from_numpy(learnt.labels == person)].mean(dim=0)
+            task.centres.copy_(centres_of(embed_crops(task.network, learnt), learnt.labels, people))
         return task
 
     return make
-
-
-def _embed(task: Task, crops: Crops, batch: int = 32) -> torch.Tensor:
-    """Unit embeddings `(n, d)` of all crops as they are."""
-    task.eval()
-    with torch.inference_mode():
-        parts = [
-            functional.normalize(
-                task.network(torch.stack([crops[0, at][0] for at in range(start, min(start + batch, len(crops)))]))
-            )
-            for start in range(0, len(crops), batch)
-        ]
-    task.train()
-    return torch.cat(parts).clone()
 
 
 def _compare(
@@ -268,7 +205,7 @@ def _exported(old: Bundle, dataset: Dataset, run: Run, places: Places, say: Say,
         say(f"The new bundle gives no probabilities: {error.message}")
     else:
         new = write_calibrated(new, calibration, None)
-    return place_folder(places.target, lambda folder: _copy(aside, folder))
+    return place_folder(places.target, lambda folder: copy_bundle(aside, folder))
 
 
 def _remark(bundle: Bundle) -> str:
@@ -279,7 +216,3 @@ def _remark(bundle: Bundle) -> str:
         f"its probabilities rest on {calibration.people} people and support false-match rates down to "
         f"{calibration.finest_rate:.2g}; fit them on more with `likeness calibrate`"
     )
-
-
-def _copy(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, dirs_exist_ok=True)

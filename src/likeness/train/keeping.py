@@ -43,7 +43,8 @@ class Keeper(Callback):
         del self._run.epochs[trainer.current_epoch :]
         self._run.epochs.append(figures)
         errors = [epoch[MONITORED] for epoch in self._run.epochs]
-        self._run.best = errors.index(min(errors))
+        best = self._run.recipe.loop.keep == "best"
+        self._run.best = errors.index(min(errors)) if best else len(errors) - 1
         now = time.monotonic()
         self._run.seconds = round(self._run.seconds + now - self._since, 1)
         self._since = now

@@ -152,6 +152,7 @@ def training_batches(learnt: Crops, recipe: Recipe, *, rank: int = 0, world: int
     part = recipe.data
     return Batches(
         learnt.labels,
+        old=learnt.old,
         batch_size=part.batch_size,
         per_person=part.per_person,
         seed=recipe.loop.seed,

@@ -40,12 +40,13 @@ def train(
     say: Say = lambda text: None,
     progress: Counted = lambda done, total: None,
     make_task: MakeTask | None = None,
+    material: Material | None = None,
     started_from: str = "",
 ) -> Run:
     """Train, or go on with a training that was stopped; a finished one is left as it is.
 
     `progress` counts batches; `say` is told of weights and of each epoch's figures. `make_task` builds another task
-    than the recipe's own from the recipe and the number of people.
+    than the recipe's own from the recipe and the number of people; `material` are other photos than the splits'.
 
     Raises:
         DatasetError: the data set has no crops, or too few of them.
@@ -55,7 +56,7 @@ def train(
     """
     if dataset.facts.crops is None:
         raise DatasetError(f"{str(dataset.folder)!r} holds no aligned crops", hint="make them: likeness data crop")
-    material = choose_material(dataset, recipe)
+    material = material or choose_material(dataset, recipe)
     if os.environ.get("LOCAL_RANK", "0") != "0":  # of several processes that train together one writes and speaks
         run = _record(dataset, recipe, material, folder, started_from)
         with _quiet():
@@ -182,8 +183,10 @@ def _trainer(recipe: Recipe, folder: Path, keeper: Keeper) -> lightning.Trainer:
     keep = partial(
         Checkpoints, dirpath=folder / CHECKPOINTS, enable_version_counter=False, save_on_train_epoch_end=True
     )
-    best = keep(filename=Path(record.BEST).stem, monitor=MONITORED, mode="min")
+    monitored = MONITORED if recipe.loop.keep == "best" else None
+    best = keep(filename=Path(record.BEST).stem, monitor=monitored, mode="min")
     last = keep(filename=Path(record.LAST).stem)
+    stopping = EarlyStopping(MONITORED, patience=recipe.loop.patience, mode="min")
     return lightning.Trainer(
         accelerator="gpu" if gpus else "cpu",
         devices=devices,
@@ -191,7 +194,7 @@ def _trainer(recipe: Recipe, folder: Path, keeper: Keeper) -> lightning.Trainer:
         max_epochs=recipe.loop.epochs,
         precision="bf16-mixed" if recipe.loop.precision == "bfloat16" else "32-true",
         gradient_clip_val=recipe.optimiser.clip,
-        callbacks=[best, last, EarlyStopping(MONITORED, patience=recipe.loop.patience, mode="min"), keeper],
+        callbacks=[best, last, *([stopping] if monitored else []), keeper],
         logger=TensorBoardLogger(folder, name="", version=record.CURVES),
         log_every_n_steps=20,
         num_sanity_val_steps=0,

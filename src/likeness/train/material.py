@@ -23,11 +23,15 @@ LEFT_TO_LEARN = 3
 
 @dataclass(frozen=True, eq=False)
 class Photos:
-    """Rows with the number of each one's person `(n,)`; `people` are the names behind the numbers."""
+    """Rows with the number of each one's person `(n,)`; `people` are the names behind the numbers.
+
+    `old` `(n,)`, where it is given, says which photos fill one half of each batch; the others fill the other half.
+    """
 
     rows: tuple[Row, ...]
     labels: NDArray[np.intp]
     people: tuple[str, ...]
+    old: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +71,20 @@ def choose_material(dataset: Dataset, recipe: Recipe) -> Material:
     learnt: list[Row] = []
     held: list[Row] = []
     for name in names:
-        rows = groups[name]
-        back = min(part.hold_photos, max(0, len(rows) - LEFT_TO_LEARN))
-        order = random.permutation(len(rows))
-        held += [rows[at] for at in sorted(order[:back])]
-        learnt += [rows[at] for at in sorted(order[back:])]
+        kept, back = hold_back(groups[name], part.hold_photos, random)
+        learnt += kept
+        held += back
     people = tuple(names)
     _expect_apart(dataset)
     others = _validation(dataset, part.validation_photos, random)
-    return Material(_photos(learnt, people), _photos(held, people), others)
+    return Material(photos_of(learnt, people), photos_of(held, people), others)
+
+
+def hold_back(rows: Sequence[Row], most: int, random: np.random.Generator) -> tuple[list[Row], list[Row]]:
+    """A person's photos to learn, and at most so many to hold back as long as three are left to learn."""
+    back = min(most, max(0, len(rows) - LEFT_TO_LEARN))
+    order = random.permutation(len(rows))
+    return [rows[at] for at in sorted(order[back:])], [rows[at] for at in sorted(order[:back])]
 
 
 def crops_of(
@@ -90,7 +99,7 @@ def crops_of(
     spec = recipe.network.input
     pixels = load_crops(dataset, photos.rows, spec.side_px, progress=progress)
     kind = recipe.data.augment if augment else "none"
-    return Crops(pixels, photos.labels, spec, augment=kind, seed=recipe.loop.seed)
+    return Crops(pixels, photos.labels, spec, augment=kind, seed=recipe.loop.seed, old=photos.old)
 
 
 def _expect_apart(dataset: Dataset) -> None:
@@ -117,7 +126,7 @@ def _validation(dataset: Dataset, most: int, random: np.random.Generator) -> Pho
             f"the split validation of {str(dataset.folder)!r} needs two people and one with two photos",
             hint="give it a larger share: likeness data split --shares",
         )
-    return _photos(chosen, people)
+    return photos_of(chosen, people)
 
 
 def by_person(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -129,6 +138,7 @@ def by_person(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _photos(rows: Sequence[Row], people: tuple[str, ...]) -> Photos:
+def photos_of(rows: Sequence[Row], people: tuple[str, ...]) -> Photos:
+    """The rows with the places of their people among `people`."""
     numbers = {name: number for number, name in enumerate(people)}
     return Photos(tuple(rows), np.array([numbers[row.identity] for row in rows], np.intp), people)

@@ -93,7 +93,26 @@ class FineTunePart(_Part):
     anchor: float = Field(1.0, ge=0)
 
 
-TaskPart = Annotated[TripletPart | SoftmaxPart | ArcFacePart | FineTunePart, Field(discriminator="kind")]
+class ContinualPart(_Part):
+    """A network that knows people learns more of them and is held to what it was: rehearsal and distillation.
+
+    Cross-entropy over cosines to each person's centre, times `scale`, on new people and on exemplars of the old; plus,
+    weighed by `embedding`, `relations` and `classes`, how far the new network is from the previous one on the same
+    pictures: in each embedding, in the similarities among them, and in what is said of the old people, softened by
+    `temperature`. Rebuffi et al. 2017, "iCaRL"; Li and Hoiem 2016, "Learning without forgetting".
+    """
+
+    kind: Literal["continual"] = "continual"
+    scale: float = Field(64.0, gt=0)
+    embedding: float = Field(1.0, ge=0)
+    relations: float = Field(1.0, ge=0)
+    classes: float = Field(1.0, ge=0)
+    temperature: float = Field(2.0, gt=0)
+
+
+TaskPart = Annotated[
+    TripletPart | SoftmaxPart | ArcFacePart | FineTunePart | ContinualPart, Field(discriminator="kind")
+]
 
 
 class DataPart(_Part):
@@ -130,10 +149,15 @@ class OptimiserPart(_Part):
 
 
 class LoopPart(_Part):
-    """At most `epochs`, fewer where the validation has not improved for `patience` of them."""
+    """At most `epochs`, fewer where the validation has not improved for `patience` of them.
+
+    `keep` says which epoch's network is the result: the best by validation, or the last, where nothing but the loss
+    decides and there is no stopping early.
+    """
 
     epochs: int = Field(10, ge=1)
     patience: int = Field(3, ge=1)
+    keep: Literal["best", "last"] = "best"
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = Field(0, ge=0, lt=2**32)
     devices: int = Field(0, ge=0, description="Processors used at once; 0 takes all GPUs, or the CPU.")

@@ -16,6 +16,9 @@ class Batches(Sampler[list[tuple[int, int]]]):
     person has fewer; an epoch has as many batches as it takes to show as many photos as there are. Without, all
     photos are shuffled; a last batch of less than half the size is left out, as batch normalisation needs company.
 
+    With `old` `(n,)` one half of each batch is photos that are old, the other half photos that are not; an epoch shows
+    the larger kind once, and the smaller as often as it takes.
+
     `rank` and `world` share the batches of an epoch out to processes.
     """
 
@@ -28,10 +31,12 @@ class Batches(Sampler[list[tuple[int, int]]]):
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
+        old: NDArray[np.bool_] | None = None,
     ) -> None:
         self._labels, self._size, self._per_person, self._seed = labels, batch_size, per_person, seed
         self._rank, self._world = rank, world
         self._people = [np.nonzero(labels == person)[0] for person in np.unique(labels)]
+        self._halves = [] if old is None else [half for half in (np.nonzero(old)[0], np.nonzero(~old)[0]) if len(half)]
         self._epoch = 0
         if per_person and batch_size // per_person > len(self._people):
             raise ValueError(f"expected at least {batch_size // per_person} people, got {len(self._people)}")
@@ -51,19 +56,39 @@ class Batches(Sampler[list[tuple[int, int]]]):
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """The batches of the epoch that was set."""
         random = np.random.default_rng((self._seed, self._epoch))
-        batches = self._of_people(random) if self._per_person else self._shuffled(random)
+        if self._halved:
+            batches = self._of_halves(random)
+        else:
+            batches = self._of_people(random) if self._per_person else self._shuffled(random)
         mine = list(batches)[self._rank : len(self) * self._world : self._world]
         for batch in mine:
             yield [(self._epoch, int(index)) for index in batch]
 
+    @property
+    def _halved(self) -> bool:
+        return len(self._halves) == 2
+
     def _count(self) -> int:
-        whole, rest = divmod(len(self._labels), self._size)
+        photos = 2 * max(map(len, self._halves)) if self._halved else len(self._labels)
+        whole, rest = divmod(photos, self._size)
         return max(1, whole + (rest * 2 >= self._size))
 
     def _shuffled(self, random: np.random.Generator) -> Iterator[NDArray[np.intp]]:
         order = random.permutation(len(self._labels))
         for at in range(self._count()):
             yield order[at * self._size : (at + 1) * self._size]
+
+    def _of_halves(self, random: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+        wanted = (self._size // 2, self._size - self._size // 2)
+        queues = [np.empty(0, np.intp), np.empty(0, np.intp)]
+        for _ in range(self._count()):
+            batch = []
+            for side, count in enumerate(wanted):
+                while len(queues[side]) < count:
+                    queues[side] = np.concatenate([queues[side], random.permutation(self._halves[side])])
+                batch.append(queues[side][:count])
+                queues[side] = queues[side][count:]
+            yield np.concatenate(batch)
 
     def _of_people(self, random: np.random.Generator) -> Iterator[NDArray[np.intp]]:
         wanted = self._size // self._per_person
