@@ -10,7 +10,7 @@ from pytorch_metric_learning import losses, miners
 from torch import Tensor, nn
 from torch.nn import functional
 
-from likeness.train.recipe import ArcFacePart, FineTunePart, SoftmaxPart, TaskPart, TripletPart
+from likeness.train.recipe import ArcFacePart, ContinualPart, FineTunePart, SoftmaxPart, TaskPart, TripletPart
 
 Batch = tuple[Tensor, Tensor]
 """Pictures `(b, 3, s, s)` and numbers of their people `(b,)`."""
@@ -139,6 +139,10 @@ def build_task(network: nn.Module, part: TaskPart, people: int, dimension: int) 
         return SoftmaxTask(network, part, people, dimension)
     if isinstance(part, FineTunePart):
         return FineTuneTask(network, part, people, dimension)
+    if isinstance(part, ContinualPart):
+        from likeness.train.continual_task import ContinualTask  # which is made of what stands above
+
+        return ContinualTask(network, part, people, dimension)
     return ArcFaceTask(network, part, people, dimension)
 
 
