@@ -207,3 +207,31 @@ def test_lfw_known_errors_are_found_in_a_part_of_it(cli, tmp_path):
     assert suggested["Janica_Kostelic_0002.jpg"] == "Anja_Paerson"
     assert suggested["Recep_Tayyip_Erdogan_0004.jpg"] == "Abdullah_Gul"
     assert ["Emmy_Rossum", "Eva_Amurri"] in [pair["identities"] for pair in found["duplicates"] if pair["conflict"]]
+
+
+def test_nameless_copies_stay_together_and_the_model_finds_more_of_one_person(cli, crops):
+    from dataclasses import replace
+
+    dataset = Dataset.read(crops)
+    copies = []
+    for number, row in enumerate(dataset.rows[::6]):
+        shutil.copy(dataset.path(row), crops / "crops" / f"copy{number}.jpg")
+        copies.append(replace(row, path=f"crops/copy{number}.jpg", photo=f"copy{number}.jpg"))
+    rows = [replace(row, identity="") for row in (*dataset.rows, *copies)]
+    Dataset(crops, dataset.facts, tuple(rows)).write()
+    done = cli("data", "split", crops, "--nameless", "--quick", "--seed", 4, "--json")
+    assert done.lines[0]["leaks"]["photos"] == []
+
+    def parted(identities: list[str]) -> int:
+        """How many people are in several splits, though nothing said who they are."""
+        found = {(name, row.split) for name, row in zip(identities, Dataset.read(crops).rows, strict=True)}
+        return sum(sum(name == each for each, _ in found) > 1 for name in set(identities))
+
+    split = {row.path: row.split for row in Dataset.read(crops).rows}
+    assert set(split.values()) == {"train", "validation", "test"}
+    assert all(split[copy.path] == split[row.path] for copy, row in zip(copies, dataset.rows[::6], strict=True))
+    identities = [row.identity for row in (*dataset.rows, *copies)]
+    by_file = parted(identities)
+    assert cli("data", "split", crops, "--nameless", "--quick", "--embeddings", "--seed", 4).code == 0
+    assert Dataset.read(crops).facts.steps[-1].endswith("--nameless --quick --embeddings")
+    assert parted(identities) < by_file

@@ -161,3 +161,43 @@ def test_photos_and_lookalikes_in_two_splits_are_leaks():
 def test_variants_of_names_are_grouped_and_others_not():
     assert name_variants(["Nan_Wang", "Wang Nan", "Wang_Na", "", "n000001", "n000010"]) == [("Nan_Wang", "Wang Nan")]
     assert loose_key("...") == loose_key("...")
+
+
+def nameless(*paths: str) -> tuple[Row, ...]:
+    return tuple(Row(path=path) for path in paths)
+
+
+@given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=30), seed=st.integers(0, 9))
+@settings(max_examples=100, deadline=None)
+def test_nameless_photos_of_one_group_are_in_one_split(sizes, seed):
+    groups = [nameless(*(f"{at}-{number}.jpg" for number in range(size))) for at, size in enumerate(sizes)]
+    rows = [row for group in groups for row in group]
+    placed = {row.path: row.split for row in split_by_person(rows, seed=seed, nameless=True, together=groups)}
+    assert all(len({placed[row.path] for row in group}) == 1 for group in groups)
+    assert all(placed.values())
+
+
+def test_a_nameless_copy_goes_where_the_person_goes_and_groups_do_nothing_to_the_others():
+    people = named(("anna", 3), ("ben", 3), ("carl", 3), ("dora", 3), ("eve", 3))
+    alone = nameless(*(f"x{number}.jpg" for number in range(40)))
+    group = [people[0], alone[0]], [alone[1], alone[2]]
+    for seed in range(6):
+        with_groups = split_by_person((*people, *alone), seed=seed, nameless=True, together=group)
+        placed = {row.path: row.split for row in with_groups}
+        assert placed["x0.jpg"] == placed[people[0].path]
+        assert placed["x1.jpg"] == placed["x2.jpg"]
+        without = split_by_person(people, seed=seed)
+        assert [row.split for row in with_groups[: len(people)]] == [row.split for row in without]
+        shares = [sum(row.split == name for row in with_groups[len(people) :]) for name in ("train", "validation")]
+        assert shares == pytest.approx([24, 8], abs=2)
+
+
+def test_a_copy_of_a_person_who_has_no_split_is_placed_by_itself():
+    people = named(("anna", 1), ("ben", 3), ("carl", 3), ("dora", 3))
+    (copy,) = nameless("copy.jpg")
+    placed = {
+        row.path: row.split
+        for row in split_by_person((*people, copy), nameless=True, together=[[people[0], copy]], seed=1)
+    }
+    assert placed[people[0].path] == ""
+    assert placed["copy.jpg"] != ""

@@ -13,10 +13,11 @@ from likeness.cli.flags import Flags, common_options, progress_option
 from likeness.cli.output import counted, printable
 
 if TYPE_CHECKING:
+    from likeness.data.coherence import Alike
     from likeness.data.crop import Cropped
     from likeness.data.dataset import Dataset
     from likeness.data.leaks import Leaks
-    from likeness.data.manifest import Split
+    from likeness.data.manifest import Row, Split
 
 UNUSABLE = 3
 
@@ -132,10 +133,16 @@ def _tell_crops(flags: Flags, out: Path, done: Cropped, *, left_out: int) -> Non
     help="People who must be in the test split, a name a line.",
 )
 @click.option(
-    "--nameless", is_flag=True, help="Place each photo without identity by itself, which else is in no split."
+    "--nameless",
+    is_flag=True,
+    help="Place photos without identity, which else are in no split; the same photo twice stays together.",
 )
 @click.option("--quick", is_flag=True, help="Compare files only, not pictures, when looking for leaks.")
-@click.option("--embeddings", is_flag=True, help="Look for people in two splits who look like one, by the model.")
+@click.option(
+    "--embeddings",
+    is_flag=True,
+    help="Look for people in two splits who look like one, by the model; with --nameless keep those together.",
+)
 @progress_option
 @common_options
 @click.pass_obj
@@ -156,12 +163,16 @@ def split(
     The same people, seed and shares always give the same split, whatever the order of the rows. Names that differ in
     case, spaces, underscores or dashes only are taken for one person. Says afterwards what is in two splits all the
     same: the same photo under two names, or names that may be one person's.
+
+    Photos that name nobody are placed with --nameless: each by itself, but copies of one photo together; with
+    --embeddings also faces that are each other's nearest and more similar than strangers are.
     """
     from likeness.data.check import coherence_of, present_rows
     from likeness.data.dataset import Dataset
-    from likeness.data.duplicates import find_duplicates
+    from likeness.data.duplicates import find_duplicates, in_rows
     from likeness.data.leaks import find_leaks
     from likeness.data.splits import parse_shares, split_by_person
+    from likeness.data.together import rows_together
 
     found = Dataset.read(dataset)
     wanted = parse_shares(shares)
@@ -170,19 +181,33 @@ def split(
     )
     if test_people is not None:
         fixed |= _named_for_test(found, test_people)
-    rows = split_by_person(found.rows, shares=wanted, min_photos=min_photos, seed=seed, fixed=fixed, nameless=nameless)
+    bundle = flags.settings.library(flags.output.say).find(flags.settings.embedder) if embeddings else None
+    workers, there = flags.settings.threads, present_rows(found)
+    with flags.output.progress("looking for photos that are there twice") as progress:
+        duplicates = find_duplicates(there, near=not quick, workers=workers, progress=progress)
+    together: list[list[Row]] = []
+    if nameless:
+        with flags.output.progress("embedding crops") as progress:
+            together = rows_together(there, duplicates, bundle, workers=workers, progress=progress)
+    rows = split_by_person(
+        found.rows,
+        shares=wanted,
+        min_photos=min_photos,
+        seed=seed,
+        fixed=fixed,
+        nameless=nameless,
+        together=together,
+    )
+    said = {"keep": keep, "nameless": nameless, "quick": quick, "embeddings": embeddings}
     words = f"likeness data split {shlex.quote(str(dataset))} --shares {shares} --min-photos {min_photos} --seed {seed}"
-    words += " --keep" if keep else ""
-    words += " --nameless" if nameless else ""
+    words += "".join(f" --{name}" for name, given in said.items() if given)
     words += f" --test-people {shlex.quote(str(test_people))}" if test_people else ""
     done = found.with_rows(rows, step=words)
-    bundle = flags.settings.library(flags.output.say).find(flags.settings.embedder) if embeddings else None
     done.write()
-    workers, there = flags.settings.threads, present_rows(done)
-    with flags.output.progress("looking for photos in two splits") as progress:
-        duplicates = find_duplicates(there, near=not quick, workers=workers, progress=progress)
-    alike = coherence_of(there, bundle, watch=flags.output.progress, workers=workers).alike if bundle else ()
-    _tell_splits(flags, done, find_leaks(done.rows, duplicates, alike))
+    alike: tuple[Alike, ...] = ()
+    if bundle is not None and any(row.identity for row in rows):
+        alike = coherence_of(present_rows(done), bundle, watch=flags.output.progress, workers=workers).alike
+    _tell_splits(flags, done, find_leaks(done.rows, in_rows(duplicates, done.rows), alike))
     return 0
 
 

@@ -121,6 +121,18 @@ def coherence_of(
     Raises:
         CalibrationError: the bundle carries none, or one of another embedding space.
     """
+    calibration = calibration_for_labels(bundle)
+    with watch("embedding crops") as progress:
+        vectors = embed_crops(dataset, bundle, workers=workers, progress=progress)
+    return find_incoherent(dataset.rows, vectors, calibration, trust=trust)
+
+
+def calibration_for_labels(bundle: Bundle) -> Calibration:
+    """What a bundle's similarities mean, by which labels and splits are judged.
+
+    Raises:
+        CalibrationError: the bundle carries no calibration, or one of another embedding space.
+    """
     name = bundle.manifest.name
     if not bundle.has("calibration"):
         raise CalibrationError(
@@ -130,9 +142,7 @@ def coherence_of(
     calibration = Calibration.read(bundle.path("calibration"))
     if bundle.manifest.embedding is None or calibration.space != bundle.manifest.embedding.space:
         raise CalibrationError(f"the calibration of {name} was fitted for another embedding space")
-    with watch("embedding crops") as progress:
-        vectors = embed_crops(dataset, bundle, workers=workers, progress=progress)
-    return find_incoherent(dataset.rows, vectors, calibration, trust=trust)
+    return calibration
 
 
 def plot_check(report: Report, target: Path) -> None:

@@ -8,8 +8,8 @@ first step, two shots of one scene come to at most 0.80 in the second, and the v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -171,8 +171,19 @@ def _similar(small: Vector, least: float) -> Iterator[tuple[int, int]]:
                 yield int(first) + start, int(second) + start
 
 
+def in_rows(duplicates: Sequence[Duplicate], rows: Iterable[Row]) -> list[Duplicate]:
+    """The same pairs, as these rows with the same paths now are: after a split, say."""
+    known = {row.path: row for row in rows}
+    return [replace(pair, first=known[pair.first.path], second=known[pair.second.path]) for pair in duplicates]
+
+
 def groups_of(duplicates: Sequence[Duplicate]) -> list[list[Row]]:
     """Rows that hold one photo, by way of any number of pairs; each group in order of the paths."""
+    return joined((pair.first, pair.second) for pair in duplicates)
+
+
+def joined(pairs: Iterable[tuple[Row, Row]]) -> list[list[Row]]:
+    """Rows that any number of pairs tie together; each group in order of the paths."""
     leader: dict[str, str] = {}
     rows: dict[str, Row] = {}
 
@@ -182,9 +193,9 @@ def groups_of(duplicates: Sequence[Duplicate]) -> list[list[Row]]:
             path = leader[path]
         return path
 
-    for pair in duplicates:
-        rows |= {pair.first.path: pair.first, pair.second.path: pair.second}
-        one, two = sorted((find(pair.first.path), find(pair.second.path)))
+    for first, second in pairs:
+        rows |= {first.path: first, second.path: second}
+        one, two = sorted((find(first.path), find(second.path)))
         leader[two] = one
     groups: dict[str, list[Row]] = {}
     for path in sorted(rows):

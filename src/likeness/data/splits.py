@@ -24,13 +24,15 @@ def split_by_person(
     seed: int = 0,
     fixed: Mapping[str, Split] | None = None,
     nameless: bool = False,
+    together: Iterable[Sequence[Row]] = (),
 ) -> tuple[Row, ...]:
     """The rows with their split: people in the order of a hash of seed and name, cut where the shares say.
 
     A person is what `person_key` says, so that names written differently stay together. Rows of people with fewer
     than `min_photos`, and those without identity, are in no split. `fixed` puts people (by identity) into a split;
     the shares then hold of all people, as far as the others suffice. With `nameless` each photo without identity is
-    placed by itself, as if it were a person's only one and that were enough.
+    placed by itself, as if it were a person's only one and that were enough; but those of a group `together` (no row
+    in two of them) go into one split, that of the person whom the group names, if it names one.
 
     Args:
         shares: of train, validation and test; they are scaled to sum to 1.
@@ -45,12 +47,12 @@ def split_by_person(
     counted = sorted(key for key, count in photos.items() if count >= min_photos)
     placed = {key: bound[key] for key in counted if key in bound}
     placed |= _place([key for key in counted if key not in bound], fractions, seed, tuple(placed.values()))
-    alone = sorted(_lone_key(row) for row in listed if nameless and not row.identity)
-    placed |= _place(alone, fractions, seed)
-    return tuple(
-        replace(row, split=placed.get(person_key(row.identity) if row.identity else _lone_key(row), ""))
-        for row in listed
-    )
+    leaders = _leaders(together, placed) if nameless else {}
+    keys = [person_key(row.identity) if row.identity else _leader(row, leaders) for row in listed]
+    if nameless:
+        alone = {key for row, key in zip(listed, keys, strict=True) if not row.identity} - placed.keys()
+        placed |= _place(sorted(alone), fractions, seed)
+    return tuple(replace(row, split=placed.get(key, "")) for row, key in zip(listed, keys, strict=True))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -112,6 +114,22 @@ def _place(keys: Sequence[str], fractions: Sequence[float], seed: int, taken: Se
 def _lone_key(row: Row) -> str:
     """What a photo without identity is placed by; no person's key begins so."""
     return f"\0{row.photo or row.path}"
+
+
+def _leader(row: Row, leaders: Mapping[str, str]) -> str:
+    key = _lone_key(row)
+    return leaders.get(key, key)
+
+
+def _leaders(together: Iterable[Sequence[Row]], placed: Mapping[str, Split]) -> dict[str, str]:
+    """What each nameless photo of a group is placed by: a person of the group who has a split, or its first photo."""
+    found: dict[str, str] = {}
+    for group in together:
+        named = sorted({person_key(row.identity) for row in group if row.identity} & placed.keys())
+        alone = sorted(_lone_key(row) for row in group if not row.identity)
+        for key in alone:
+            found[key] = (named or alone)[0]
+    return found
 
 
 def _named(counts: Sequence[int]) -> list[tuple[int, Split]]:
