@@ -16,10 +16,11 @@ from torch import nn
 from likeness.bundle import CLASSES, MANIFEST, Bundle, place_folder, sha256_of, write_manifest
 from likeness.data.dataset import Dataset
 from likeness.errors import Conflict, DatasetError, InputError
+from likeness.manifest import InputSpec
 from likeness.train.checkpoint import Trained, load_trained
 from likeness.train.crops import load_crops
 from likeness.train.material import by_person
-from likeness.train.onnx_export import export_onnx, onnx_input
+from likeness.train.onnx_export import OUTPUT, export_onnx, onnx_input
 from likeness.train.parity import Parity
 from likeness.train.quantize import Quantized, quantize_onnx
 from likeness.train.recipe import Recipe
@@ -89,7 +90,7 @@ def export_run(
     def fill(aside: Path) -> None:
         say("Exporting the network …")
         found["parity"], found["quantized"] = write_network(
-            trained.network, trained.run, aside, crops=crops, int8=int8, say=say
+            trained.network, trained.run.recipe.network.input, aside, crops=crops, int8=int8, say=say
         )
         roles = {"model": MODEL}
         if keep_classes:
@@ -119,21 +120,21 @@ def expect_name(name: str) -> None:
 
 def write_network(
     network: nn.Module,
-    run: Run,
+    spec: InputSpec,
     folder: Path,
     *,
     crops: Pixels | None,
     int8: bool,
+    outputs: Sequence[str] = (OUTPUT,),
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Parity, Quantized | None]:
     """Write `model.onnx` into a folder, as float32 or, calibrated on `crops`, as int8."""
-    spec = run.recipe.network.input
     few = None if crops is None else crops[:REAL_CROPS]
     if not int8:
-        return export_onnx(network, spec, folder / MODEL, crops=few), None
+        return export_onnx(network, spec, folder / MODEL, crops=few, outputs=outputs), None
     assert crops is not None
     whole = folder / "float32.onnx"
-    parity = export_onnx(network, spec, whole, crops=few)
+    parity = export_onnx(network, spec, whole, crops=few, outputs=outputs)
     say("Quantizing …")
     quantized = quantize_onnx(whole, crops, folder / MODEL, say=say)
     whole.unlink()
@@ -163,7 +164,8 @@ def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS,
                 "date": datetime.now(UTC).date().isoformat(),
             }
             for key, value in (run.epochs[run.best] if run.epochs else {}).items()
-            if key.startswith("validation/")
+            # Where no epoch was chosen, what is watched are photos of people who are learnt.
+            if key.startswith("validation/") and run.recipe.loop.keep == "best"
         ],
         "licence": {"code": "Apache-2.0", "weights": licence, "data": data.licence or "not stated"},
         "origin": {

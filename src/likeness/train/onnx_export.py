@@ -10,18 +10,18 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from likeness.bundle import InputSpec
 from likeness.errors import ExportFailed, ExtraMissing
-from likeness.train.parity import Parity, check_parity, exportable, frozen_copy, probe_crops, run_network
+from likeness.train.parity import Parity, check_numbers, check_parity, exportable, frozen_copy, probe_crops, run_network
 from likeness.types import Pixels, Vector
 from likeness.vision.session import Session
 
@@ -40,34 +40,51 @@ def onnx_input(spec: InputSpec) -> InputSpec:
     return InputSpec(side_px=spec.side_px)
 
 
-def export_onnx(network: nn.Module, spec: InputSpec, target: Path, *, crops: Pixels | None = None) -> Parity:
+def export_onnx(
+    network: nn.Module,
+    spec: InputSpec,
+    target: Path,
+    *,
+    crops: Pixels | None = None,
+    outputs: Sequence[str] = (OUTPUT,),
+) -> Parity:
     """Write a network `(n, 3, s, s)` float32 → `(n, d)` as ONNX; how near the file comes to it.
 
     The file takes `faces` `(n, s, s, 3)` uint8 RGB and gives `embeddings` `(n, d)`, not of unit length; normalising by
     `spec` is part of it. It is compared with the network by running both, on made crops and on real ones `crops`
-    `(m, s, s, 3)` uint8 where given, and put in place only if they agree.
+    `(m, s, s, 3)` uint8 where given, and put in place only if they agree. A network that gives a tuple has a name for
+    each part in `outputs`.
 
     Raises:
-        ExportFailed: torch cannot export it, or the file gives other embeddings (more than 1e-4 apart).
+        ExportFailed: torch cannot export it, or the file gives other embeddings (more than 1e-4 apart) or other
+            numbers (more than 1e-3 of their range apart).
         ExtraMissing: the packages onnx and onnxscript are not installed.
     """
     quiet = frozen_copy(network)
     probes = probe_crops(spec.side_px, crops)
     expected = run_network(quiet, spec, probes)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _aside(target) as part:
-        write_model(_converted(exportable(quiet, spec), spec.side_px), part)
-        parity = check_parity(f"the ONNX file {target.name}", expected, run_onnx(part, probes))
+    with aside(target) as part:
+        example = torch.zeros(2, spec.side_px, spec.side_px, 3, dtype=torch.uint8)
+        write_model(convert_to_onnx(exportable(quiet, spec), example, INPUT, outputs, {0: torch.export.Dim("n")}), part)
+        found = run_outputs(part, probes)
+        parity = check_parity(f"the ONNX file {target.name}", expected[0], found[0])
+        for name, ours, theirs in zip(outputs[1:], expected[1:], found[1:], strict=True):
+            check_numbers(f"{name} of the ONNX file {target.name}", ours, theirs)
         part.replace(target)
     return parity
 
 
 def run_onnx(path: Path, crops: Pixels) -> Vector:
     """Raw embeddings `(n, d)` of crops `(n, s, s, 3)` uint8 by a file of `export_onnx`, run as users will run it."""
+    return run_outputs(path, crops)[0]
+
+
+def run_outputs(path: Path, crops: Pixels) -> list[Vector]:
+    """All outputs, as `run_onnx`."""
     session = Session(path)
-    return np.concatenate(
-        [session.run(**{INPUT: crops[start : start + _BATCH]})[0] for start in range(0, len(crops), _BATCH)]
-    )
+    parts = [session.run(**{INPUT: crops[start : start + _BATCH]}) for start in range(0, len(crops), _BATCH)]
+    return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
 def write_model(model: onnx.ModelProto, path: Path) -> None:
@@ -98,8 +115,15 @@ def _forget(parts: Iterable[Any]) -> None:
         part.ClearField("metadata_props")
 
 
-def _converted(module: nn.Module, side_px: int) -> onnx.ModelProto:
-    example = torch.zeros(2, side_px, side_px, 3, dtype=torch.uint8)
+def convert_to_onnx(
+    module: nn.Module, example: Tensor, inputs: str, outputs: Sequence[str], dynamic: dict[int, Any]
+) -> onnx.ModelProto:
+    """A module of one input as ONNX; `dynamic` maps the input's axes that vary to what torch calls their `Dim`.
+
+    Raises:
+        ExportFailed: torch cannot export it.
+        ExtraMissing: the packages onnx and onnxscript are not installed.
+    """
     try:
         with warnings.catch_warnings():
             # torch 2.13 uses a class of its own that it deprecates itself.
@@ -108,9 +132,9 @@ def _converted(module: nn.Module, side_px: int) -> onnx.ModelProto:
                 module,
                 (example,),
                 dynamo=True,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_shapes={INPUT: {0: torch.export.Dim("n")}},
+                input_names=[inputs],
+                output_names=list(outputs),
+                dynamic_shapes={inputs: dynamic},
                 opset_version=OPSET,
                 verbose=False,
             )
@@ -132,7 +156,7 @@ def _converted(module: nn.Module, side_px: int) -> onnx.ModelProto:
 
 
 @contextmanager
-def _aside(target: Path) -> Iterator[Path]:
+def aside(target: Path) -> Iterator[Path]:
     """A file beside `target` to write into first; gone at the end unless it was moved."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     os.close(handle)

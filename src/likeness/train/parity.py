@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,17 @@ def check_parity(what: str, expected: Vector, found: Vector) -> Parity:
             hint="a layer of the network may be exported wrongly: try another network, or another version of torch",
         )
     return parity
+
+
+def check_numbers(what: str, expected: Vector, found: Vector) -> None:
+    """Compare other numbers than embeddings, by their range.
+
+    Raises:
+        ExportFailed: they differ by more than a thousandth of it, or are not finite.
+    """
+    apart = float(np.abs(expected - found).max()) if expected.shape == found.shape else float("inf")
+    if not apart <= 1e-3 * max(1.0, float(np.ptp(expected))):
+        raise ExportFailed(f"{what} differs from the network's by up to {apart:.2g}")
 
 
 def unit(raw: Vector) -> Vector:
@@ -107,15 +119,16 @@ def _enlarge(coarse: NDArray[np.float64], side_px: int) -> Pixels:
     return pixels
 
 
-def run_network(network: nn.Module, spec: InputSpec, crops: Pixels) -> Vector:
-    """What the network itself gives, its input prepared by numpy and not by the exported graph."""
+def run_network(network: nn.Module, spec: InputSpec, crops: Pixels) -> list[Vector]:
+    """What the network itself gives, its one output or all; its input is prepared by numpy, not by the graph."""
     planes = spec.model_copy(update={"layout": "NCHW", "dtype": "float32"})
     parts = []
     with torch.inference_mode():
         for start in range(0, len(crops), _BATCH):
             inputs = torch.from_numpy(planes.prepare(crops[start : start + _BATCH]))
-            parts.append(network(inputs).float().numpy())
-    return np.concatenate(parts)
+            given = network(inputs)
+            parts.append([each.float().numpy() for each in (given if isinstance(given, tuple) else (given,))])
+    return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
 class MeanPool(nn.Module):
@@ -139,14 +152,13 @@ class Normalised(nn.Module):
         self.register_buffer("mean", torch.tensor(spec.mean, dtype=torch.float32).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor(spec.scale, dtype=torch.float32).view(1, 3, 1, 1))
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """Raw embeddings `(n, d)`."""
+    def forward(self, faces: Tensor) -> Any:
+        """Raw embeddings `(n, d)`, or whatever the network gives."""
         # Floats first: onnxruntime moves bytes about more slowly than floats.
         planes = faces.to(torch.float32).permute(0, 3, 1, 2)
         if self.swap:
             planes = planes.flip(1)
-        embeddings: Tensor = self.network((planes - self.mean) * self.scale)
-        return embeddings
+        return self.network((planes - self.mean) * self.scale)
 
 
 def frozen_copy(network: nn.Module) -> nn.Module:

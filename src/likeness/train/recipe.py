@@ -183,13 +183,21 @@ def load_recipe(name: str, changes: Iterable[str] = (), *, smoke: bool = False) 
     Raises:
         RecipeInvalid: it is not there, or a value in it or in `changes` cannot be used.
     """
-    path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
+    return check_recipe(read_values(name, SHIPPED, changes, smoke=smoke), where=f"the recipe {name!r}")
+
+
+def read_values(name: str, shipped: Path, changes: Iterable[str] = (), *, smoke: bool = False) -> dict[str, Any]:
+    """The values of a recipe's file, or of the one of this name in the folder `shipped`, with `changes` laid over.
+
+    Raises:
+        RecipeInvalid: it is not there, or cannot be read.
+    """
+    path = Path(name) if name.endswith(".toml") else shipped / f"{name}.toml"
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise RecipeInvalid(
-            f"there is no recipe {name!r}", hint=f"name a .toml file or one of: {', '.join(shipped_recipes())}"
-        ) from None
+        known = ", ".join(sorted(path.stem for path in shipped.glob("*.toml")))
+        raise RecipeInvalid(f"there is no recipe {name!r}", hint=f"name a .toml file or one of: {known}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeInvalid(f"the recipe {name!r} cannot be read: {error}") from None
     small = values.pop(SMOKE, {})
@@ -197,7 +205,7 @@ def load_recipe(name: str, changes: Iterable[str] = (), *, smoke: bool = False) 
         values = _merged(values, small)
     for change in changes:
         values = _merged(values, _parsed(change))
-    return check_recipe(values, where=f"the recipe {name!r}")
+    return values
 
 
 def check_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
@@ -209,9 +217,14 @@ def check_recipe(values: Mapping[str, Any], *, where: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(_written(first["loc"], values) + [str(first["loc"][-1])] * (first["type"] == "missing"))
-        raise RecipeInvalid(f"{where}: {key}: {first['msg']}, got {str(first['input'])[:80]!r}") from None
+        raise RecipeInvalid(f"{where}: {first_fault(error, values)}") from None
+
+
+def first_fault(error: ValidationError, values: Mapping[str, Any]) -> str:
+    """What is wrong with plain values, by the key that somebody wrote."""
+    first = error.errors()[0]
+    key = ".".join(_written(first["loc"], values) + [str(first["loc"][-1])] * (first["type"] == "missing"))
+    return f"{key}: {first['msg']}, got {str(first['input'])[:80]!r}"
 
 
 def _written(place: tuple[int | str, ...], values: Any) -> list[str]:

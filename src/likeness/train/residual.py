@@ -147,6 +147,7 @@ def read_residual(path: Path) -> ResidualNet:
             hint="distil another student from it: `likeness distil --list`",
         ) from error
     with torch.no_grad():  # the file takes pixels as they are
+        assert network.stem.bias is not None
         network.stem.bias += torch.einsum("oihw,i->o", network.stem.weight, network.mean.flatten())
         network.stem.weight *= CHANNEL_SCALE
     return network.eval()

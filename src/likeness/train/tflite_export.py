@@ -86,7 +86,7 @@ def export_tflite(
     expect_extra()
     quiet = frozen_copy(network)
     probes = probe_crops(spec.side_px, crops)
-    expected = run_network(quiet, spec, probes)
+    (expected,) = run_network(quiet, spec, probes)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     try:

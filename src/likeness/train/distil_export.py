@@ -1,0 +1,137 @@
+"""From a distillation's folder to a model bundle of the teacher's embedding space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from likeness.bundle import MANIFEST, place_folder, write_manifest
+from likeness.data.dataset import Dataset
+from likeness.errors import Conflict, DatasetError
+from likeness.manifest import InputSpec
+from likeness.train.attribute_heads import AttributeHead
+from likeness.train.crops import load_crops
+from likeness.train.distil_run import Distillation, choose_faces, load_student_of
+from likeness.train.export import CALIBRATION_CROPS, MODEL, REAL_CROPS, WEIGHTS, Exported, expect_name, write_network
+from likeness.train.onnx_export import OUTPUT
+from likeness.train.students import Student
+from likeness.types import Pixels
+from likeness.vision.attributes import AGE_LOGITS, GENDER_LOGIT
+
+LABELS = (
+    "ages and genders as the data set labels them, part of them estimated by a program and checked by eye; two genders "
+    "only; what is told is how a face looks to such labels, not who somebody is"
+)
+
+
+class _All(nn.Module):
+    """A student as it is exported: everything that it tells, as a tuple."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """`(n, d)`, and where the student tells them `(n, bins)` and `(n,)`."""
+        told = self.student.tell(x)
+        parts = (told.embeddings, told.age_logits, told.gender_logit)
+        return tuple(part for part in parts if part is not None)
+
+
+def export_distillation(
+    folder: Path,
+    target: Path,
+    *,
+    dataset: Dataset | None = None,
+    name: str | None = None,
+    licence: str = WEIGHTS,
+    int8: bool = False,
+    replace: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Exported:
+    """Write the averaged weights of a distillation as the bundle `target`; see `export_run`.
+
+    Raises:
+        InputError: no bundle can be called so.
+        DatasetError: no epoch is finished, or int8 is asked for without the crops.
+        Conflict: `target` is there already.
+        ExportFailed: the file does not agree with the network.
+    """
+    expect_name(name or target.name)
+    record, student = load_student_of(folder)
+    if target.exists() and not (replace and (target / MANIFEST).is_file()):
+        raise Conflict(
+            f"{str(target)!r} is there already", hint="give another name, or let --replace put the new bundle there"
+        )
+    if int8 and dataset is None:
+        raise DatasetError("int8 is calibrated on faces that were learnt from", hint="name them with --data")
+    crops = None if dataset is None else _crops(record, student, dataset, CALIBRATION_CROPS if int8 else REAL_CROPS)
+    spec = InputSpec(side_px=student.side_px, layout="NCHW", dtype="float32")
+    head = next((each for each in student.modules() if isinstance(each, AttributeHead)), None)
+    outputs = (OUTPUT,) if head is None else (OUTPUT, AGE_LOGITS, GENDER_LOGIT)
+    found: dict[str, Any] = {}
+
+    def fill(aside: Path) -> None:
+        say("Exporting the network …")
+        found["parity"], found["quantized"] = write_network(
+            _All(student), spec, aside, crops=crops, int8=int8, outputs=outputs, say=say
+        )
+        facts = _describe(record, student, head, name=name or target.name, licence=licence)
+        facts["origin"]["parity"] = found["parity"].as_dict()
+        if found["quantized"]:
+            facts["origin"]["int8"] = found["quantized"].as_dict()
+        write_manifest(aside, facts, {"model": MODEL})
+
+    bundle = place_folder(target, fill, replace=replace)
+    return Exported(bundle, found["parity"], found["quantized"])
+
+
+def _describe(
+    record: Distillation, student: Student, head: AttributeHead | None, *, name: str, licence: str
+) -> dict[str, Any]:
+    """The manifest, less its files."""
+    facts: dict[str, Any] = {
+        "name": name,
+        "version": "1",
+        "role": "embedder",
+        "engine": "aligned-crop",
+        "summary": f"{record.recipe.summary.rstrip('.')}.",
+        "input": InputSpec(side_px=student.side_px).model_dump(mode="json"),
+        "alignment": {"template_px": record.crops.template_for(student.side_px)},
+        "embedding": {"dimension": record.dimension, "space": record.space},
+        "licence": {
+            "code": "Apache-2.0",
+            "weights": licence,
+            "data": record.licence or "not stated",
+            "commercial": False if "non-commercial" in record.licence else None,
+        },
+        "origin": {
+            "student": record.recipe.model_dump(mode="json", exclude_defaults=True),
+            "teacher": record.teacher,
+            "data": {"name": record.data, "digest": record.digest, "photos": record.photos},
+            "agreement": record.epochs[-1] if record.epochs else {},
+            "seconds": record.seconds,
+            "epochs": len(record.epochs),
+            "machine": record.machine,
+            "versions": record.versions,
+            "commit": record.commit,
+        },
+    }
+    if head is not None:
+        years = head.years.tolist()
+        step = years[1] - years[0]
+        facts["attributes"] = {
+            "first_year": years[0], "year_step": step, "age_bins": len(years), "labels": LABELS
+        }  # fmt: skip
+        assert math.isclose(years[-1], years[0] + step * (len(years) - 1))
+    return facts
+
+
+def _crops(record: Distillation, student: Student, dataset: Dataset, most: int) -> Pixels:
+    """Faces that were learnt from, at the student's side."""
+    learnt, _ = choose_faces(dataset, record.recipe)
+    return load_crops(dataset, learnt[:most], student.side_px)
