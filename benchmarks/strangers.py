@@ -72,7 +72,7 @@ def embed(recognizer: Recognizer, count: int) -> tuple[NDArray[np.float32], NDAr
 
 def _largest(recognizer: Recognizer, path: Path) -> Any:
     try:
-        faces = recognizer.faces(path, largest=True)
+        faces = recognizer.faces(path, attributes=False, largest=True)
     except PhotoError:
         return None
     return faces[0].embedding if faces else None

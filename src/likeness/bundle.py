@@ -18,15 +18,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from likeness import plugins
-from likeness.errors import BundleCorrupt, ModelNotFound, StorageError, StorageFull, WeightsMissing
-from likeness.types import Pixels
+from likeness.errors import BundleCorrupt, LicenceForbids, ModelNotFound, StorageError, StorageFull, WeightsMissing
+from likeness.manifest import Alignment as Alignment
+from likeness.manifest import Attributes as Attributes
+from likeness.manifest import BundleFile as BundleFile
+from likeness.manifest import Embedding as Embedding
+from likeness.manifest import InputSpec as InputSpec
+from likeness.manifest import Licence as Licence
+from likeness.manifest import Manifest as Manifest
+from likeness.manifest import Metric as Metric
+from likeness.manifest import Role as Role
 
 MANIFEST = "manifest.json"
 ENTRY = "entry.json"
@@ -36,112 +42,6 @@ CLASSES = "classes"
 """Key of the file of a trained bundle that kept its classifier, with the names of the people whom it learnt."""
 ATTRIBUTES = "attributes"
 """Key of the file with the calibration of age and gender (`likeness.apparent`)."""
-Role = Literal["detector", "embedder", "attributes"]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BundleFile(_Strict):
-    """One file of a bundle: its name, digest and size."""
-
-    path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: int = Field(ge=0)
-
-
-class InputSpec(_Strict):
-    """What the network takes: square crops of `side_px`; (value − mean) × scale per channel where it takes floats."""
-
-    side_px: int = Field(gt=0, le=2048)
-    channels: Literal["RGB", "BGR"] = "RGB"
-    layout: Literal["NHWC", "NCHW"] = "NHWC"
-    dtype: Literal["uint8", "float32"] = "uint8"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
-
-    def prepare(self, crops: Pixels) -> NDArray[Any]:
-        """RGB crops `(n, h, w, 3)` uint8 as the network wants them."""
-        array: NDArray[Any] = crops[..., ::-1] if self.channels == "BGR" else crops
-        if self.dtype == "float32":
-            array = (array.astype(np.float32) - np.array(self.mean, np.float32)) * np.array(self.scale, np.float32)
-        if self.layout == "NCHW":
-            array = array.transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(array)
-
-
-class Alignment(_Strict):
-    """Where the five landmarks belong in the crop, in pixels of the crop."""
-
-    template_px: tuple[tuple[float, float], ...] = Field(min_length=5, max_length=5)
-
-
-class Embedding(_Strict):
-    """The vectors that come out: how long, and of which space."""
-
-    dimension: int = Field(gt=0)
-    space: str
-
-
-class Attributes(_Strict):
-    """Ages and genders that the network tells, alone or beside embeddings in the same pass.
-
-    Its output `age_logits` is `(n, age_bins)`: their softmax is a distribution over the ages `first_year`,
-    `first_year` + `year_step`, …; its output `gender_logit` is `(n,)`, positive for female.
-
-    Attributes:
-        labels: in words, who said the ages and genders that it learnt, and what they cannot tell.
-    """
-
-    first_year: float = Field(ge=0)
-    year_step: float = Field(1.0, gt=0)
-    age_bins: int = Field(ge=2, le=1000)
-    labels: str = Field(min_length=1)
-
-    @property
-    def years(self) -> NDArray[np.float64]:
-        """The age that each bin stands for, `(age_bins,)`."""
-        return self.first_year + self.year_step * np.arange(self.age_bins, dtype=np.float64)
-
-
-class Licence(_Strict):
-    """Licences of code, weights and training data, and whether commercial use is allowed (None: not documented)."""
-
-    code: str
-    weights: str
-    data: str
-    commercial: bool | None = None
-
-
-class Metric(_Strict):
-    """One measured figure, with the data, the protocol in words, and the date."""
-
-    name: str
-    value: float
-    data: str
-    protocol: str = ""
-    date: str = ""
-
-
-class Manifest(_Strict):
-    """`manifest.json` of a bundle."""
-
-    format: Literal[1] = 1
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    version: str
-    role: Role
-    engine: str
-    summary: str
-    files: dict[str, BundleFile]
-    input: InputSpec | None = None
-    alignment: Alignment | None = None
-    embedding: Embedding | None = None
-    attributes: Attributes | None = None
-    parameters: dict[str, Any] = {}
-    metrics: tuple[Metric, ...] = ()
-    licence: Licence
-    origin: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,28 +119,62 @@ class Bundle:
 class Library:
     """The places where bundles are found, and the cache where they are made.
 
-    `say` is told, in a sentence, before a bundle is made.
+    `say` is told, in a sentence, before a bundle is made. A `commercial` library hands out only bundles whose licence
+    documents that commercial use is allowed.
     """
 
     own: tuple[Path, ...]
     cache: Path
     say: Callable[[str], None] = lambda text: None
+    commercial: bool = False
 
-    def find(self, name: str) -> Bundle:
-        """A bundle by path or name, made by its catalogue entry if need be.
+    def find(self, name: str, *, to_use: bool = True) -> Bundle:
+        """A bundle by path or name, made by its catalogue entry if need be; not `to_use`, whatever its licence.
 
         Raises:
             ModelNotFound: there is no such bundle and no entry for it.
+            LicenceForbids: the library is commercial, and the bundle's licence is not.
             WeightsMissing: there is an entry, but not the package that it needs.
             StorageError: it cannot be written to the cache.
         """
+        found = self._found(name)
+        if to_use and self.commercial:
+            expect_commercial(self.manifest(name) if found is None else found.manifest)
+        return self._make(name) if found is None else found
+
+    def manifest(self, name: str) -> Manifest:
+        """What a bundle says of itself, without making it; of one that is yet to be made no files are listed.
+
+        Raises:
+            ModelNotFound: there is no such bundle and no entry for it.
+        """
+        found = self._found(name)
+        if found is not None:
+            return found.manifest
+        described = json.loads((CATALOGUE / name / ENTRY).read_text("utf-8"))
+        return Manifest.model_validate(described["manifest"] | {"files": {}, "origin": described["origin"]})
+
+    def allows(self, name: str) -> bool:
+        """Whether nothing in a bundle's licence stands against its use here; one that cannot be had has none."""
+        try:
+            return not (self.commercial and self.manifest(name).licence.objection)
+        except (BundleCorrupt, ModelNotFound):
+            return True  # said with its own error where it is used
+
+    def shipped(self) -> list[Bundle]:
+        """The bundles that came with the installation and may be used, by name."""
+        found = [path.parent for path in sorted(PACKAGED.glob(f"*/{MANIFEST}"))]
+        return [Bundle.read(folder) for folder in found if self.allows(str(folder))]
+
+    def _found(self, name: str) -> Bundle | None:
+        """The bundle if it is there, None if it can be made."""
         if os.sep in name or name.startswith("."):
             return Bundle.read(Path(name).expanduser())
         for place in self._places():
             if (place / name / MANIFEST).is_file():
                 return Bundle.read(place / name)
         if (CATALOGUE / name / ENTRY).is_file():
-            return self._make(name)
+            return None
         raise ModelNotFound(f"no model bundle is called {name!r}", hint=f"known: {', '.join(sorted(self.names()))}")
 
     def names(self) -> set[str]:
@@ -267,6 +201,22 @@ class Library:
                 f"the model bundle {name} cannot be written to {self.cache}: {error.strerror}",
                 hint="let the setting cache name a folder that can be written",
             ) from error
+
+
+def expect_commercial(manifest: Manifest) -> None:
+    """Let a bundle pass whose licence documents that commercial use is allowed.
+
+    Raises:
+        LicenceForbids: it forbids it, or does not say.
+    """
+    licence = manifest.licence
+    if licence.objection:
+        raise LicenceForbids(
+            f"the setting licence = commercial refuses the model {manifest.name}: its card {licence.objection} "
+            f"(weights: {licence.weights}; training data: {licence.data})",
+            hint="name another model (`likeness models list` says which allow it), or set licence = any where "
+            "nothing commercial is done",
+        )
 
 
 def make_bundle(entry_folder: Path, target: Path) -> None:

@@ -35,7 +35,9 @@ LikenessError
 │   ├── BundleCorrupt            a file whose bytes are not the ones in its manifest
 │   ├── WeightsMissing           the package that carries the weights is not installed
 │   ├── ExportFailed             a network's file would not give the network's numbers
+│   ├── StepRefused              a network that learnt more people forgot more than it may
 │   ├── LicenceMissing           a bundle does not say under which terms it may be passed on
+│   ├── LicenceForbids           a bundle's licence does not allow what the settings say is done
 │   └── ExtraMissing             an optional dependency is not installed
 ├── StorageError
 │   ├── GalleryCorrupt
@@ -287,10 +289,22 @@ class ExportFailed(ModelError):
     code = "export_failed"
 
 
+class StepRefused(ModelError):
+    """A step of continual learning forgot more than its budget allows, and was not published."""
+
+    code = "step_forgets"
+
+
 class LicenceMissing(ModelError):
     """A bundle does not state the licence of its weights or of its training data, and is not published without."""
 
     code = "licence_missing"
+
+
+class LicenceForbids(ModelError):
+    """The settings allow commercial use only, and a bundle's licence forbids it or does not say."""
+
+    code, http_status = "licence_forbids", 403
 
 
 class ExtraMissing(ModelError):

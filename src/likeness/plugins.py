@@ -1,7 +1,7 @@
 """Name → factory for the parts that can be exchanged; built-ins and strangers' plugins register the same way.
 
-A part has a kind (`gallery`, `detector`, `embedder`, `converter`, `source`) and a name. Built-ins are rows of
-`BUILTIN`; an installed package adds more through the entry-point group `likeness.KIND`. A target is
+A part has a kind (`gallery`, `detector`, `embedder`, `attributes`, `converter`, `source`) and a name. Built-ins are
+rows of `BUILTIN`; an installed package adds more through the entry-point group `likeness.KIND`. A target is
 `module:attribute`, imported when it is asked for.
 """
 
@@ -16,8 +16,12 @@ from likeness.errors import SettingsError
 
 BUILTIN: dict[str, dict[str, str]] = {
     "gallery": {"file": "likeness.gallery.embedded:open_embedded"},
-    "detector": {"mtcnn-cascade": "likeness.vision.mtcnn:MtcnnDetector"},
+    "detector": {
+        "mtcnn-cascade": "likeness.vision.mtcnn:MtcnnDetector",
+        "single-shot": "likeness.vision.single_shot:SingleShotDetector",
+    },
     "embedder": {"aligned-crop": "likeness.vision.embed:Embedder"},
+    "attributes": {"aligned-crop": "likeness.vision.attributes:AttributeNetwork"},
     "converter": {
         "mtcnn": "likeness.convert.mtcnn:convert",
         "dlib-resnet": "likeness.convert.dlib_resnet:convert",

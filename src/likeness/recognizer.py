@@ -28,6 +28,8 @@ from likeness.gallery.base import Gallery
 from likeness.settings import Settings
 from likeness.spread import spread
 from likeness.types import Answer, Comparison, Face, Photo, Pixels, Vector
+from likeness.vision.attributes import Teller, TellsAttributes, choose_attributes
+from likeness.vision.crop_network import CropNetwork
 from likeness.vision.decode import DecodeLimits, decode_photo, photo_from_array
 from likeness.vision.detect import Detections, Detector
 from likeness.vision.embed import Embedder
@@ -59,6 +61,7 @@ class Recognizer:
     ) -> None:
         self.settings = settings or Settings.load()
         self._library = self.settings.library(say)
+        self._say = say
         self._threads = self.settings.threads if threads is None else threads
         self.gate = QualityGate()
         self.limits = DecodeLimits(max_bytes=self.settings.max_photo_bytes, max_pixels=self.settings.max_photo_pixels)
@@ -94,6 +97,24 @@ class Recognizer:
         """The embedder in use."""
         embedder: Embedder = self._embedder_bundle.load(threads=self._threads)
         return embedder
+
+    @cached_property
+    def teller(self) -> Teller | None:
+        """What tells apparent age and gender by the setting `attributes`; None where nothing does.
+
+        Raises:
+            ModelError: the bundle that is named tells none. CalibrationError: it is not calibrated for it.
+        """
+        bundle = choose_attributes(self.settings.attributes, self._library, self._embedder_bundle, self._say)
+        return None if bundle is None else Teller(bundle)
+
+    @cached_property
+    def attribute_network(self) -> TellsAttributes | None:
+        """The network behind `teller`: the embedder itself where that tells them."""
+        if self.teller is None or self.teller.bundle == self._embedder_bundle:
+            return None if self.teller is None else self.embedder
+        network: TellsAttributes = self.teller.bundle.load(threads=self._threads)
+        return network
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -145,8 +166,12 @@ class Recognizer:
             return photo_from_array(source)
         return decode_photo(source, limits=self.limits, target_side_px=self.settings.photo_side_px)
 
-    def faces(self, source: Source, *, embed: bool = True, largest: bool = False) -> list[Face]:
-        """All faces in a photo, largest first; with `largest` that one only. Without `embed` no embeddings.
+    def faces(
+        self, source: Source, *, embed: bool = True, attributes: bool = True, largest: bool = False
+    ) -> list[Face]:
+        """All faces in a photo, largest first; with `largest` that one only.
+
+        Without `embed` no embeddings, without `attributes` no apparent age and gender: neither runs a network then.
 
         Raises:
             PhotoError: the photo cannot be decoded.
@@ -157,10 +182,9 @@ class Recognizer:
         faces = sorted(self._describe(photo, found), key=lambda face: -face.area_px)
         if largest:
             faces = faces[:1]
-        if not embed or not faces:
+        if not faces:
             return faces
-        vectors = self.embedder.embed(np.stack([face.crop for face in faces if face.crop is not None]))
-        return [replace(face, embedding=vector) for face, vector in zip(faces, vectors, strict=True)]
+        return self._looked_at(photo, faces, embed=embed, network=self.attribute_network if attributes else None)
 
     def face(self, source: Source, *, only: bool = False) -> Face:
         """The largest face of a photo; with `only` it must be the only one.
@@ -233,6 +257,28 @@ class Recognizer:
         """
         yield from spread(work, items, workers or self.settings.threads or available_cores())
 
+    def _looked_at(
+        self, photo: Photo, faces: list[Face], *, embed: bool, network: TellsAttributes | None
+    ) -> list[Face]:
+        """The faces with what the networks say of them; one pass where one network says all."""
+        crops = np.stack([face.crop for face in faces if face.crop is not None])
+        if network is None:
+            return _with_embeddings(faces, self.embedder.embed(crops)) if embed else faces
+        if network is self.embedder and embed:
+            vectors, logits = self.embedder.embed_and_tell(crops)
+            faces = _with_embeddings(faces, vectors)
+        else:
+            own = crops
+            if not (isinstance(network, CropNetwork) and network.crops_like(self.embedder)):
+                places = [(face.landmarks_px / photo.scale).astype(np.float32) for face in faces]
+                own = np.stack([network.crop(photo.pixels, place) for place in places])
+            logits = network.attribute_logits(own)
+            if embed:
+                faces = _with_embeddings(faces, self.embedder.embed(crops))
+        assert self.teller is not None  # there is a network
+        told = self.teller.tell(logits)
+        return [replace(face, age=age, gender=gender) for face, (age, gender) in zip(faces, told, strict=True)]
+
     def _describe(self, photo: Photo, found: Detections) -> Iterator[Face]:
         scale = photo.scale
         for box, landmarks, score in zip(found.boxes_xyxy_px, found.landmarks_px, found.scores, strict=True):
@@ -241,6 +287,10 @@ class Recognizer:
             places = (landmarks * scale).astype(np.float32)
             quality = self.gate.judge(crop, places, (x1, y1, x2, y2), float(score), photo.size_px)
             yield Face((x1, y1, x2, y2), places, float(score), quality, crop=crop)
+
+
+def _with_embeddings(faces: Sequence[Face], vectors: Vector) -> list[Face]:
+    return [replace(face, embedding=vector) for face, vector in zip(faces, vectors, strict=True)]
 
 
 def embeddings_of(faces: Sequence[Face]) -> Vector:

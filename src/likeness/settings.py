@@ -11,10 +11,10 @@ import tomllib
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from platformdirs import user_cache_path, user_config_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from likeness.errors import SettingsError
 
@@ -32,6 +32,10 @@ _WORDS = {
 """What is said in place of pydantic's words, by the kind of error."""
 
 
+DEFAULT_MODELS = {"detector": ("mtcnn",), "embedder": ("dlib-resnet-int8",)}
+"""For each setting that names a model: the model unless said, and those to fall back to where its licence forbids."""
+
+
 class Settings(BaseModel):
     """Everything that can be set; `Settings.load` reads it from where it is set."""
 
@@ -42,8 +46,24 @@ class Settings(BaseModel):
         min_length=1,
         description="Gallery: a path opens the embedded one (SQLite), scheme://… a server's.",
     )
-    detector: str = Field("mtcnn", description="Model bundle that finds faces.")
-    embedder: str = Field("dlib-resnet-int8", description="Model bundle that turns faces into embeddings.")
+    detector: str = Field(
+        default_factory=lambda: DEFAULT_MODELS["detector"][0], description="Model bundle that finds faces."
+    )
+    embedder: str = Field(
+        default_factory=lambda: DEFAULT_MODELS["embedder"][0],
+        description="Model bundle that turns faces into embeddings.",
+    )
+    attributes: str = Field(
+        "auto",
+        min_length=1,
+        description="Model bundle that tells apparent age and gender: a name; auto takes the embedder if it tells "
+        "them, else a bundle that came with the installation; none tells nothing.",
+    )
+    licence: Literal["any", "commercial"] = Field(
+        "any",
+        description="commercial refuses models whose card forbids commercial use or does not document it; where a "
+        "model was not named by you, the next default that allows it is taken.",
+    )
     fmr: float | None = Field(
         None,
         gt=0,
@@ -82,6 +102,17 @@ class Settings(BaseModel):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _fall_back(self) -> Self:
+        """Where the licence decides, let models that nobody named be those of the defaults that allow it."""
+        if self.licence == "commercial":
+            library = self.library()
+            for name, choices in DEFAULT_MODELS.items():
+                allowed = next((each for each in choices if library.allows(each)), None)
+                if name not in self.model_fields_set and allowed is not None:
+                    object.__setattr__(self, name, allowed)  # frozen for everybody else
+        return self
+
     @classmethod
     def load(
         cls,
@@ -118,14 +149,21 @@ class Settings(BaseModel):
         return settings
 
     def origin(self, name: str) -> str:
-        """Where a setting's value came from: `default`, a file's path, an environment variable, or `flag`."""
+        """Where a value came from: `default`, `licence`, a file's path, an environment variable, or `flag`."""
+        if name in DEFAULT_MODELS and name not in self.model_fields_set:
+            return "default" if getattr(self, name) == DEFAULT_MODELS[name][0] else "licence"
         return self._origins.get(name, "default")
 
     def library(self, say: Callable[[str], None] = lambda text: None) -> Library:
         """Where model bundles are found; `say` is told before one is made."""
         from likeness.bundle import Library
 
-        return Library((Path(self.models).expanduser(),), Path(self.cache).expanduser() / "models", say)
+        return Library(
+            (Path(self.models).expanduser(),),
+            Path(self.cache).expanduser() / "models",
+            say,
+            commercial=self.licence == "commercial",
+        )
 
 
 def _file_layer(env: Mapping[str, str], config: str | None) -> list[tuple[str, dict[str, Any]]]:

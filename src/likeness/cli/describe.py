@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from likeness.cli.flags import Flags, common_options, progress_option
+from likeness.cli.apparent import age_words, gender_words
+from likeness.cli.flags import Flags, attributes_option, common_options, progress_option
 from likeness.errors import InputError, PhotoError
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
     from likeness.service import Described, FoundPhoto
+    from likeness.types import Face
     from likeness.vision.decode import DecodeLimits
 
 PARTLY = 3
@@ -30,15 +32,17 @@ PARTLY = 3
     help="Draw boxes and landmarks: OUT is a .png, .jpg or .webp for one photo, a folder for several.",
 )
 @click.option("--min-face-px", type=float, metavar="N", expose_value=True, help="Smallest face looked for, in pixels.")
+@attributes_option
 @progress_option
 @common_options
 @click.pass_obj
 def describe(
     flags: Flags, paths: tuple[str, ...], embeddings: bool, draw: Path | None, min_face_px: float | None
 ) -> int:
-    """Find the faces on photos: boxes, landmarks, quality, embeddings.
+    """Find the faces on photos: boxes, landmarks, quality, apparent age and gender, embeddings.
 
-    PATH is a photo or a folder of photos. Nothing is stored and no gallery is needed.
+    PATH is a photo or a folder of photos. Nothing is stored and no gallery is needed. Age and gender are what a model
+    takes from looks alone; 8 of 10 faces like this one have an age within the range given.
     """
     from likeness.service import describe as look
     from likeness.service import find_photos
@@ -71,18 +75,22 @@ def _show(output: Output, found: Described) -> None:
     output.text(f"{found.path}: {'no face' if not count else 'a face' if count == 1 else f'{count} faces'}")
     if not count:
         return
-    rows = []
-    for face in found.faces:
-        x1, y1, x2, y2 = face.box_xyxy_px
-        rows.append(
-            (
-                f"{x1:.0f},{y1:.0f} {x2 - x1:.0f}x{y2 - y1:.0f}",
-                f"{face.score:.3f}",
-                f"{face.quality.score:.2f}",
-                ", ".join(face.quality.reasons) or "good",
-            )
-        )
-    output.table(("place and size", "score", "quality", "remarks"), rows)
+    told = any(face.age is not None for face in found.faces)
+    columns = ("place and size", "score", "quality", "remarks")
+    rows = [_row(face) if told else _row(face)[: len(columns)] for face in found.faces]
+    output.table((*columns, *(("apparent age", "8 of 10 within", "apparent gender") if told else ())), rows)
+
+
+def _row(face: Face) -> tuple[str, ...]:
+    x1, y1, x2, y2 = face.box_xyxy_px
+    return (
+        f"{x1:.0f},{y1:.0f} {x2 - x1:.0f}x{y2 - y1:.0f}",
+        f"{face.score:.3f}",
+        f"{face.quality.score:.2f}",
+        ", ".join(face.quality.reasons) or "good",
+        *(("", "") if face.age is None else age_words(face.age)),
+        "" if face.gender is None else gender_words(face.gender),
+    )
 
 
 def _places(draw: Path | None, photos: Sequence[FoundPhoto]) -> list[Path | None]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SETTINGS = ("gallery", "embedder", "detector", "threads", "fmr", "fpir", "prior", "min_face_px")
+_SETTINGS = ("gallery", "embedder", "detector", "threads", "fmr", "fpir", "prior", "min_face_px", "attributes")
 
 
 @dataclass
@@ -118,6 +118,15 @@ def pick_option(default: str = "largest") -> Callable[[F], F]:
         show_default=True,
         help="Of several faces: refuse unless one stands out (only), or take the largest or the most central.",
     )
+
+
+def attributes_option(command: F) -> F:
+    """Give a command the option that names what tells age and gender."""
+    return _option(
+        "--attributes",
+        metavar="NAME|FOLDER",
+        help="Model bundle that tells apparent age and gender; none tells nothing.",
+    )(command)
 
 
 def progress_option(command: F) -> F:

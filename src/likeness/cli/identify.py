@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from likeness.cli.flags import Flags, common_options, progress_option, threshold_options
+from likeness.cli.apparent import apparent_line
+from likeness.cli.flags import Flags, attributes_option, common_options, progress_option, threshold_options
 from likeness.cli.output import bounded, chance
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ PARTLY = 3
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--embeddings", is_flag=True, help="With --json: the faces' embeddings too.")
+@attributes_option
 @threshold_options
 @progress_option
 @common_options
@@ -72,17 +74,18 @@ def _show(output: Output, found: Identified, floor: float) -> None:
 
 
 def answer_lines(answer: Answer, floor: float) -> list[str]:
-    """An answer in words: the decision, its numbers, the reason, what is wrong with the picture, who else it may be.
+    """An answer in words: decision, numbers, reason, apparent age, what is wrong with the picture, who else it may be.
 
     At the calibration's `floor` a rate is a bound.
     """
     from likeness.service.choosing import explain
 
     quality = answer.face.quality
+    looks = [f"  {line}"] if (line := apparent_line(answer.face)) else []
     poor = [] if quality.passes else [f"  below the quality gate: {explain(quality)}"]
     best = answer.match
     if best is None:
-        return [f"unknown: {answer.reason}", *poor]
+        return [f"unknown: {answer.reason}", *looks, *poor]
     said = {
         "match": best.name,
         "unsure": f"unsure, perhaps {best.name}",
@@ -93,6 +96,7 @@ def answer_lines(answer: Answer, floor: float) -> list[str]:
         f"  probability {chance(best.probability)}, "
         f"false-positive rate {bounded(best.fpir, best.fmr, floor)}, similarity {best.similarity:.3f}",
         f"  because {answer.reason}",
+        *looks,
         *poor,
     ]
     others = [f"{match.name} {match.similarity:.3f}" for match in answer.runners_up[:2]]

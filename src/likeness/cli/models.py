@@ -11,6 +11,7 @@ from likeness.cli.flags import Flags, common_options, progress_option
 from likeness.cli.output import plain
 
 if TYPE_CHECKING:
+    from likeness.bundle import Licence
     from likeness.service.models import ModelFacts
 
 DAMAGED = 6
@@ -26,17 +27,22 @@ def models() -> None:
 @common_options
 @click.pass_obj
 def list_models(flags: Flags) -> None:
-    """List all models that are here or can be made."""
-    from likeness.service.models import all_models
+    """List all models that are here or can be made, with the licences of code, weights and training data.
+
+    A * marks those that the settings name. Whether commercial use is allowed is what the model's card says: yes, no,
+    or not documented; the setting licence = commercial refuses all but yes.
+    """
+    from likeness.service.models import all_models, names_in_use
 
     found = list(all_models(flags.settings.library()))
     if flags.output.as_json:
         for facts in found:
             flags.output.json(facts.as_dict())
         return
-    in_use = {flags.settings.detector, flags.settings.embedder}
-    rows = [_row(facts, in_use) for facts in found]
-    flags.output.table(("", "name", "role", "state", "code", "weights", "training data"), rows)
+    settings = flags.settings
+    in_use = names_in_use(settings)
+    rows = [_row(facts, in_use, refused=settings.licence == "commercial") for facts in found]
+    flags.output.table(("", "name", "role", "state", "code", "weights", "training data", "commercial use"), rows)
 
 
 @models.command()
@@ -57,10 +63,14 @@ def show(flags: Flags, name: str) -> None:
         rows += [("summary", manifest.summary), ("role", manifest.role), ("engine", manifest.engine)]
         if manifest.embedding is not None:
             rows.append(("embedding", f"{manifest.embedding.dimension} numbers in space {manifest.embedding.space}"))
+        if manifest.attributes is not None:
+            years = manifest.attributes.years
+            rows.append(
+                ("apparent age and gender", f"{years[0]:g} to {years[-1]:g} years; {manifest.attributes.labels}")
+            )
         licence = manifest.licence
-        commercial = {True: "yes", False: "no", None: "not documented"}[licence.commercial]
         rows += [("licence of the code", licence.code), ("licence of the weights", licence.weights)]
-        rows += [("training data", licence.data), ("commercial use", commercial)]
+        rows += [("training data", licence.data), ("commercial use", commercial_words(licence))]
         rows += [
             (f"origin: {key}", plain(manifest.origin[key]))
             for key in ("package", "version", "authors")
@@ -146,12 +156,25 @@ def pull(flags: Flags, source: str, name: str | None) -> None:
     manifest = pulled.bundle.manifest
     was = "is now in" if pulled.fresh else "was already in"
     flags.output.text(f"{manifest.name} {was} {pulled.bundle.folder}")
-    flags.output.say(f"Licence of the weights: {manifest.licence.weights}; training data: {manifest.licence.data}")
+    licence = manifest.licence
+    flags.output.say(
+        f"Licence of the weights: {licence.weights}; training data: {licence.data}; commercial use: {licence.in_words}"
+    )
+    if flags.settings.licence == "commercial" and licence.objection:
+        flags.output.warn(f"warning: the setting licence = commercial refuses it: its card {licence.objection}")
 
 
-def _row(facts: ModelFacts, in_use: set[str]) -> tuple[object, ...]:
+def commercial_words(licence: Licence) -> str:
+    """`yes`, `no` or `not documented`, and what that rests on."""
+    return f"{licence.in_words}: {licence.note}" if licence.note else licence.in_words
+
+
+def _row(facts: ModelFacts, in_use: set[str], *, refused: bool) -> tuple[object, ...]:
     used = "*" if facts.name in in_use else ""
-    if facts.manifest is None:
-        return (used, facts.name, "", facts.state, "", "", "")
-    licence = facts.manifest.licence
-    return (used, facts.name, facts.manifest.role, facts.state, licence.code, licence.weights, licence.data)
+    manifest = facts.manifest
+    if manifest is None:
+        return (used, facts.name, "", facts.state, "", "", "", "")
+    licence = manifest.licence
+    role = f"{manifest.role}, age and gender" if manifest.attributes and manifest.embedding else manifest.role
+    commercial = f"{licence.in_words} (refused)" if refused and licence.objection else licence.in_words
+    return (used, facts.name, role, facts.state, licence.code, licence.weights, licence.data, commercial)

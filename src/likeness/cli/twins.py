@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from likeness.cli.apparent import apparent_line
 from likeness.cli.cards import card_line, card_lines
-from likeness.cli.flags import Flags, common_options, pick_option
+from likeness.cli.flags import Flags, attributes_option, common_options, pick_option
 from likeness.cli.output import bounded, chance
 from likeness.errors import InputError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--exclude", multiple=True, metavar="NAME", help="Pass over this person; may be given several times.")
 @click.option("--others", is_flag=True, help="Leave out whoever the face itself is: for a double of somebody enrolled.")
 @pick_option()
+@attributes_option
 @click.option(
     "--save-pictures",
     metavar="DIR",
@@ -69,6 +71,8 @@ def twins(
         flags.output.json({"path": path} | data | ({"sheet": str(sheet)} if sheet else {}))
         return
     _show(flags.output, answer, people.recognizer.calibration.floor)
+    if looks := apparent_line(answer.face):
+        flags.output.text(f"the face: {looks}")
     if others:
         flags.output.text(_left_out(answer))
     for place in ([str(sheet)] if sheet else []) + ([str(save_pictures)] if save_pictures else []):
@@ -130,7 +134,7 @@ def _save(people: People, answer: TwinAnswer, folder: Path) -> dict[int, str]:
 
 
 def _sheet(people: People, answer: TwinAnswer, target: Path) -> None:
-    from likeness.service.portraits import Tile, contact_sheet, save_picture
+    from likeness.service.portraits import Tile, contact_sheet, looks, save_picture
     from likeness.vision.decode import decode_photo
 
     assert answer.face.crop is not None  # the recognizer cuts one for each face
@@ -138,7 +142,7 @@ def _sheet(people: People, answer: TwinAnswer, target: Path) -> None:
     for twin in answer.twins:
         picture = decode_photo(people.picture(twin.match.person_id, twin.match.face_id)).pixels
         tiles.append(Tile(picture, _lines(twin)))
-    save_picture(contact_sheet(Tile(answer.face.crop, ("this face",)), tiles), target)
+    save_picture(contact_sheet(Tile(answer.face.crop, ("this face", *looks(answer.face))), tiles), target)
 
 
 def _lines(twin: Twin) -> tuple[str, ...]:

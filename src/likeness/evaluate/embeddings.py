@@ -69,7 +69,7 @@ def _central(recognizer: Recognizer, path: Path) -> tuple[Vector | None, int]:
         photo = recognizer.photo(path)
     except PhotoError:
         return None, 0
-    faces = recognizer.faces(photo, embed=False)
+    faces = recognizer.faces(photo, embed=False, attributes=False)
     if not faces:
         return None, 0
     middle = np.array(photo.size_px) / 2

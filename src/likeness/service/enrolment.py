@@ -112,7 +112,7 @@ class Enrolment:
 
     def __init__(self, recognizer: Recognizer, gallery: Gallery, actor: str, options: EnrolOptions) -> None:
         self._recognizer, self._gallery, self._actor, self._options = recognizer, gallery, actor, options
-        load_models(recognizer)
+        load_models(recognizer, attributes=False)
         self._tag = settings_tag(recognizer, options)
         self._cards = CardTaker(gallery, again=options.again)
         self._claimed: dict[tuple[str, int], str] = {}
@@ -185,7 +185,7 @@ class Enrolment:
 
     def _prepare(self, photo: FoundPhoto, name: str, data: bytes) -> _Look:
         decoded = self._recognizer.photo(data)
-        faces = self._recognizer.faces(decoded, embed=False)
+        faces = self._recognizer.faces(decoded, embed=False, attributes=False)
         if not faces:
             raise self._recognizer.no_face(decoded)
         index, note = choose(faces, self._options.pick, decoded.size_px)

@@ -175,7 +175,7 @@ def _there(library: Library, manifest: Manifest) -> Bundle | None:
         return None
     if not library.ready(manifest.name):
         raise _taken(manifest.name, None)
-    found = library.find(manifest.name)
+    found = library.find(manifest.name, to_use=False)
     if _digest(found.manifest) != _digest(manifest):
         raise _taken(manifest.name, found.folder)
     try:

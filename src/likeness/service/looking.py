@@ -44,13 +44,13 @@ def describe(recognizer: Recognizer, photos: Iterable[FoundPhoto], *, embed: boo
     return recognizer.map(work, photos)
 
 
-def load_models(recognizer: Recognizer) -> None:
+def load_models(recognizer: Recognizer, *, attributes: bool = True) -> None:
     """Load what every photo needs, before several threads ask for it at once.
 
     Raises:
-        ModelError, ModelNotFound: a model cannot be used: told once, not for each photo.
+        ModelError, ModelNotFound, CalibrationError: a model cannot be used: told once, not for each photo.
     """
-    _ = recognizer.detector, recognizer.embedder
+    _ = recognizer.detector, recognizer.embedder, attributes and recognizer.attribute_network
 
 
 def describe_one(recognizer: Recognizer, photo: FoundPhoto, *, embed: bool = True) -> Described:
@@ -71,18 +71,19 @@ def verify(recognizer: Recognizer, first: Source, second: Source, *, pick: Pick 
         PhotoError: a photo cannot be decoded.
         NoFace, SeveralFaces: a photo does not give one face.
     """
-    return recognizer.verify(chosen_face(recognizer, first, pick), chosen_face(recognizer, second, pick))
+    one, two = (chosen_face(recognizer, source, pick, attributes=False) for source in (first, second))
+    return recognizer.verify(one, two)
 
 
-def chosen_face(recognizer: Recognizer, source: Source, pick: Pick) -> Face:
-    """The face meant in a photo, with its embedding.
+def chosen_face(recognizer: Recognizer, source: Source, pick: Pick, *, attributes: bool = True) -> Face:
+    """The face meant in a photo, with its embedding and, unless without `attributes`, apparent age and gender.
 
     Raises:
         PhotoError: the photo cannot be decoded.
         NoFace, SeveralFaces: it does not give one face.
     """
     photo = recognizer.photo(source)
-    faces = recognizer.faces(photo)
+    faces = recognizer.faces(photo, attributes=attributes)
     try:
         if not faces:
             raise recognizer.no_face(photo)

@@ -146,7 +146,7 @@ def _licences(manifest: Manifest) -> list[tuple[str, str]]:
         ("code", licence.code),
         ("weights", licence.weights),
         ("training data", licence.data),
-        ("commercial use", commercial),
+        ("commercial use", f"{commercial}; {licence.note}" if licence.note else commercial),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from likeness.bundle import CATALOGUE, ENTRY, Bundle, Library, Manifest
+from likeness.bundle import Bundle, Library, Manifest
 from likeness.errors import BundleCorrupt, LikenessError, ModelNotFound
+from likeness.settings import Settings
 from likeness.types import Vector
+from likeness.vision.attributes import AUTO, NONE, choose_attributes
 
 State = Literal["ready", "not made yet", "damaged"]
 
@@ -48,14 +49,11 @@ def model_facts(library: Library, name: str, *, verify: bool = False) -> ModelFa
     Raises:
         ModelNotFound: there is no such bundle and no entry for it.
     """
-    entry = CATALOGUE / name / ENTRY
-    if not library.ready(name) and entry.is_file():
-        described = json.loads(entry.read_text("utf-8"))
-        manifest = Manifest.model_validate(described["manifest"] | {"files": {}, "origin": described["origin"]})
-        return ModelFacts(name, "not made yet", manifest)
+    if not library.ready(name) and name in library.names():
+        return ModelFacts(name, "not made yet", library.manifest(name))
     bundle: Bundle | None = None
     try:
-        bundle = library.find(name)
+        bundle = library.find(name, to_use=False)
         if verify:
             bundle.verify()
     except ModelNotFound:
@@ -65,6 +63,18 @@ def model_facts(library: Library, name: str, *, verify: bool = False) -> ModelFa
             return ModelFacts(name, "damaged", None, error=error)
         return ModelFacts(name, "damaged", bundle.manifest, bundle.folder, error)
     return ModelFacts(name, "ready", bundle.manifest, bundle.folder)
+
+
+def names_in_use(settings: Settings) -> set[str]:
+    """Names of the bundles that the settings take; what tells age and gender is found as a recognizer finds it."""
+    library, names = settings.library(), {settings.detector, settings.embedder}
+    if settings.attributes not in (AUTO, NONE) or not library.ready(settings.embedder):
+        return names | ({settings.attributes} - {AUTO, NONE})
+    try:
+        chosen = choose_attributes(settings.attributes, library, library.find(settings.embedder, to_use=False))
+    except LikenessError:
+        return names
+    return names if chosen is None else names | {chosen.manifest.name}
 
 
 def alignment_of_space(library: Library, space: str) -> tuple[Vector, int]:

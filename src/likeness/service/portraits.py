@@ -35,7 +35,7 @@ class Tile:
 
 
 def draw_faces(path: str | os.PathLike[str], faces: Sequence[Face], *, limits: DecodeLimits | None = None) -> Pixels:
-    """The photo at full size with each face's box, landmarks, score and what is wrong with it.
+    """The photo at full size with each face's box, landmarks, score, what is wrong with it, apparent age and gender.
 
     Raises:
         PhotoError: it cannot be decoded.
@@ -124,6 +124,15 @@ def expect_writable(target: Path) -> None:
         raise kind(f"{str(target)!r} cannot be written: {error.strerror}") from error
 
 
+def looks(face: Face) -> tuple[str, ...]:
+    """Apparent age and gender in a few letters: `34 (27-43)`, `female 97%`."""
+    age, gender = face.age, face.gender
+    return (
+        *(() if age is None else (f"{age.years:.0f} ({age.low:.0f}-{age.high:.0f})",)),
+        *(() if gender is None else (f"{gender.label} {min(gender.probability, 0.99):.0%}",)),
+    )
+
+
 def _mark(pen: ImageDraw.ImageDraw, face: Face, size: tuple[int, int]) -> None:
     x1, y1, x2, y2 = face.box_xyxy_px
     colour = GOOD if face.quality.passes else POOR
@@ -132,7 +141,7 @@ def _mark(pen: ImageDraw.ImageDraw, face: Face, size: tuple[int, int]) -> None:
     for x, y in face.landmarks_px.tolist():
         pen.ellipse((x - line, y - line, x + line, y + line), fill=POINT)
     font = _font(float(np.clip((x2 - x1) / 8, 11, max(size) / 25)))
-    words = ", ".join((f"{face.score:.2f}", *face.quality.reasons))
+    words = ", ".join((f"{face.score:.2f}", *face.quality.reasons, *looks(face)))
     left, top, right, bottom = pen.textbbox((0, 0), words, font=font)
     height = bottom - top + 4
     # Above the box, or below it where the photo ends; never past its left or right edge.

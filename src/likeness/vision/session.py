@@ -42,6 +42,11 @@ class Session:
         outputs: list[NDArray[np.float32]] = self._engine.run(None, inputs)
         return outputs
 
+    def run_named(self, **inputs: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+        """The network's outputs by name, in the file's order."""
+        names = [output.name for output in self._engine.get_outputs()]
+        return dict(zip(names, self.run(**inputs), strict=True))
+
 
 def available_cores() -> int:
     """How many cores this process may run on (its affinity where the system has one)."""
