@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from likeness.cli import continuing
+from likeness.cli.extras import needs_torch
 from likeness.cli.flags import Flags, common_options, progress_option
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from likeness.train.verdict import Comparison
 
 FINE_TUNE = "fine-tune"
+STARTS = {FINE_TUNE: "--from", "continual": "--continue"}
 
 
 @click.command(short_help="Train a network by a recipe, or fine-tune a bundle on your own people.")
@@ -25,13 +26,18 @@ FINE_TUNE = "fine-tune"
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The data set, cropped and split; with --from the folder of your people's photos.",
+    help="The data set, cropped and split; with --from and --continue the folder of your people's photos.",
 )
 @click.option("--from", "base", metavar="BUNDLE", help="Fine-tune this model bundle, a name or a folder.")
-@click.option("--name", metavar="NAME", help="With --from: name of the new bundle; the old one's and -own unless said.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of the new bundle; with --from the old one's and -own unless said, with --continue and the step.",
+)
 @click.option("--run", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training.")
 @click.option("--set", "changes", metavar="KEY=VALUE", multiple=True, help="Change the recipe, as loop.epochs=3.")
 @click.option("--smoke", is_flag=True, help="Train the recipe's tiny form, to see that everything works.")
+@continuing.options
 @click.option("--fresh", is_flag=True, help="Begin anew where the folder holds a training.")
 @click.option("--list", "listing", is_flag=True, help="List the recipes that come with Likeness.")
 @progress_option
@@ -39,6 +45,7 @@ FINE_TUNE = "fine-tune"
 @click.pass_obj
 def train(
     flags: Flags,
+    /,
     recipe: str | None,
     data: Path | None,
     base: str | None,
@@ -48,19 +55,29 @@ def train(
     smoke: bool,
     fresh: bool,
     listing: bool,
-) -> None:
-    """Train a network by a recipe, or fine-tune a model bundle on your own people.
+    **continued: Any,
+) -> int | None:
+    """Train a network by a recipe, or a model bundle further on your own people.
 
     RECIPE is a .toml file or one of those that come with Likeness. A training that was stopped goes on where it was
     when the same command is given again, and ends with the same numbers.
 
     With --from a bundle learns the people of a folder of photos (a folder for each person), and the new bundle is
     compared with the old on photos that were held back: better, worse, or no clear difference.
+
+    With --continue a bundle learns new people without forgetting those whom it knows: a few photos of each are kept
+    in the memory and learnt again. A step that forgets more than its budget is not published, and ends with code 6.
     """
     from likeness.train.recipe import load_recipe, shipped_recipes
 
     if listing:
-        return _list(flags, shipped_recipes())
+        _list(flags, shipped_recipes())
+        return None
+    if continuing.wanted(continued):
+        steps = continuing.Wanted(**continued)
+        if base is not None or folder is not None:
+            raise click.UsageError("--from and --run do not go with --continue: a step lies in its memory")
+        return continuing.run(flags, steps, recipe, data, name, changes, smoke=smoke, fresh=fresh)
     if base is not None:
         recipe = recipe or FINE_TUNE
     if recipe is None:
@@ -69,11 +86,12 @@ def train(
         raise click.UsageError("name the data set with --data")
     loaded = load_recipe(recipe, changes, smoke=smoke)
     if base is not None:
-        return _fine_tune(flags, base, data, loaded, name, folder, fresh)
+        _fine_tune(flags, base, data, loaded, name, folder, fresh)
+        return None
     if name is not None:
         raise click.UsageError("--name goes with --from; `likeness export --name` names the bundle of a training")
-    if loaded.task.kind == FINE_TUNE:
-        raise click.UsageError(f"the recipe {loaded.name} needs the bundle that it begins with: --from")
+    if loaded.task.kind in STARTS:
+        raise click.UsageError(f"the recipe {loaded.name} needs a bundle to begin with: {STARTS[loaded.task.kind]}")
     place = folder or Path("runs") / (f"{loaded.name}-smoke" if smoke else loaded.name)
     from likeness.data.dataset import Dataset
 
@@ -85,6 +103,7 @@ def train(
         run = train_folder(dataset, loaded, place, fresh=fresh, say=flags.output.say, progress=progress)
     if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes that train together one tells
         _show(flags, run, place)
+    return None
 
 
 def _fine_tune(
@@ -135,21 +154,6 @@ def _compared(each: Comparison) -> list[tuple[object, ...]]:
             (each.of, each.people, each.probes, words, f"{old:.4f}", f"{new:.4f}", f"{low:+.4f} to {high:+.4f}")
         )
     return rows
-
-
-@contextmanager
-def needs_torch() -> Iterator[None]:
-    """Imports of what only the extra `train` installs.
-
-    Raises:
-        ExtraMissing: it is not installed.
-    """
-    from likeness.errors import ExtraMissing
-
-    try:
-        yield
-    except ImportError as error:
-        raise ExtraMissing(f"this needs {error.name}", hint="pip install 'likeness[train]'") from error
 
 
 def _list(flags: Flags, names: list[str]) -> None:

@@ -20,7 +20,7 @@ def compare(reports: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
         InputError: a report is not of identities.
     """
     for report in reports:
-        if "verification" not in report:
+        if "identification" not in report:
             raise InputError(f"the report of {report['model']['name']!r} is of {report['kind']}, not of identities")
     return [_row(name, report) for name, report in zip(names(reports), reports, strict=True)]
 

@@ -32,6 +32,10 @@ def draw(report: Mapping[str, Any]) -> dict[str, Picture]:
         from likeness.evaluate.attribute_pictures import draw_attributes
 
         return draw_attributes(report)
+    if report["kind"] == "forgetting":
+        from likeness.evaluate.forgetting_page import draw_forgetting
+
+        return draw_forgetting(report)
     verified, found = report["verification"], dict[str, Picture]()
     name = report["model"]["name"]
     found["roc"] = Picture(

@@ -40,6 +40,10 @@ def page_of(report: Mapping[str, Any]) -> Page:
         from likeness.evaluate.attribute_tables import attributes_page
 
         return attributes_page(report)
+    if report["kind"] == "forgetting":
+        from likeness.evaluate.forgetting_page import forgetting_page
+
+        return forgetting_page(report)
     model, data = report["model"], report["data"]
     where = f", split {data['split']}" if data.get("split") else ""
     return Page(

@@ -12,7 +12,7 @@ from likeness.errors import DatasetError
 from likeness.train.from_onnx import OnnxNetwork
 from likeness.train.networks import build_network
 from likeness.train.recipe import FROM_BUNDLE, NetworkPart
-from likeness.train.run import BEST, CHECKPOINTS, RECORD, Run
+from likeness.train.run import BEST, CHECKPOINTS, LAST, RECORD, Run
 from likeness.train.tasks import build_task
 
 BASE = "base.onnx"
@@ -38,7 +38,7 @@ def load_trained(folder: Path) -> Trained:
     network = read_base(folder, part) if part.backbone == FROM_BUNDLE else build_network(part, blank=True)
     task = build_task(network, run.recipe.task, len(run.people), part.dimension)
     try:
-        task.load_state_dict(task_state(folder))
+        task.load_state_dict(task_state(folder, LAST if run.recipe.loop.keep == "last" else BEST))
     except RuntimeError as error:
         raise DatasetError(f"the checkpoint in {str(folder)!r} is not of the network that {RECORD} names") from error
     weights = task.class_weights()
@@ -50,13 +50,13 @@ def read_base(folder: Path, part: NetworkPart) -> nn.Module:
     return OnnxNetwork(folder / BASE, part.dimension)
 
 
-def task_state(folder: Path) -> dict[str, Tensor]:
-    """The state dict of the best task of a training.
+def task_state(folder: Path, checkpoint: str = BEST) -> dict[str, Tensor]:
+    """The state dict of the task in a checkpoint of a training, the best unless said.
 
     Raises:
         DatasetError: there is none yet, or it is damaged.
     """
-    path = folder / CHECKPOINTS / BEST
+    path = folder / CHECKPOINTS / checkpoint
     if not path.is_file():
         raise DatasetError(f"the training in {str(folder)!r} has not come to the end of an epoch yet")
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from likeness.data.dataset import Dataset
@@ -183,10 +183,10 @@ def _trainer(recipe: Recipe, folder: Path, keeper: Keeper) -> lightning.Trainer:
     keep = partial(
         Checkpoints, dirpath=folder / CHECKPOINTS, enable_version_counter=False, save_on_train_epoch_end=True
     )
-    monitored = MONITORED if recipe.loop.keep == "best" else None
-    best = keep(filename=Path(record.BEST).stem, monitor=monitored, mode="min")
-    last = keep(filename=Path(record.LAST).stem)
-    stopping = EarlyStopping(MONITORED, patience=recipe.loop.patience, mode="min")
+    callbacks: list[Callback] = [keep(filename=Path(record.LAST).stem), keeper]
+    if recipe.loop.keep == "best":
+        best = keep(filename=Path(record.BEST).stem, monitor=MONITORED, mode="min")
+        callbacks = [best, EarlyStopping(MONITORED, patience=recipe.loop.patience, mode="min"), *callbacks]
     return lightning.Trainer(
         accelerator="gpu" if gpus else "cpu",
         devices=devices,
@@ -194,7 +194,7 @@ def _trainer(recipe: Recipe, folder: Path, keeper: Keeper) -> lightning.Trainer:
         max_epochs=recipe.loop.epochs,
         precision="bf16-mixed" if recipe.loop.precision == "bfloat16" else "32-true",
         gradient_clip_val=recipe.optimiser.clip,
-        callbacks=[best, last, *([stopping] if monitored else []), keeper],
+        callbacks=callbacks,
         logger=TensorBoardLogger(folder, name="", version=record.CURVES),
         log_every_n_steps=20,
         num_sanity_val_steps=0,
