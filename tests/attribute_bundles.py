@@ -1,4 +1,4 @@
-"""Tiny bundles that tell age and gender from colours: what a test knows the answer to."""
+"""Tiny bundles that tell age and gender from colours, and such faces: what a test knows the answer to."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from likeness.apparent import AttributeCalibration, fit_attributes
-from likeness.bundle import PACKAGED, Bundle, write_manifest
+from likeness.bundle import PACKAGED, Bundle, sha256_of, write_manifest
+from likeness.data.dataset import CropFacts, Dataset, Facts
+from likeness.data.manifest import Row
 
 YEARS = np.arange(101.0)
 SPREAD_YEARS = 5.0
@@ -118,3 +121,27 @@ def _write_network(path: Path, side_px: int, *, embeddings: bool, told: bool) ->
     model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())
+
+
+def write_faces(folder: Path, count: int, *, seed: int = 0, side_px: int = SIDE_PX) -> Dataset:
+    """A data set of nameless colour crops: the colours err as those of `calibration` do; half train, a quarter each."""
+    random = np.random.default_rng(seed)
+    (folder / "crops").mkdir(parents=True)
+    rows = []
+    for number in range(count):
+        age = int(random.integers(5, 90))
+        female, shown = bool(random.random() < 0.5), bool(random.random() < 0.9)
+        guess = float(np.clip(age + random.normal(0, SPREAD_YEARS), 0, 100))
+        path = f"crops/{number:04d}.png"
+        crop = face(guess, female=female == shown, side_px=side_px)
+        crop[-1, -1] = divmod(number, 256) + (0,)  # where the network does not look: no two files are equal
+        Image.fromarray(crop).save(folder / path)
+        labels = {"age_years": float(age), "gender": "female" if female else "male", "group": "ab"[number % 2]}
+        split = ("train", "train", "validation", "test")[number % 4]
+        rows.append(Row(path=path, labels=labels, split=split, sha256=sha256_of(folder / path), licence="made up"))
+    scale = side_px / 150
+    template = tuple((x * scale, y * scale) for x, y in TEMPLATE)
+    crops = CropFacts(side_px=side_px, template_px=template, detector="mtcnn")
+    dataset = Dataset(folder, Facts(name="colours", source="test", licence="made up", crops=crops), tuple(rows))
+    dataset.write()
+    return dataset

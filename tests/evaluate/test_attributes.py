@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from likeness.data.dataset import Dataset, Facts
 from likeness.data.manifest import Row
 from likeness.errors import DatasetError
 from likeness.evaluate.attribute_tables import attributes_page, attributes_summary
-from likeness.evaluate.attributes import Predictions, evaluate_attributes, read_predictions
+from likeness.evaluate.attributes import evaluate_attributes
+from likeness.evaluate.predictions import Predictions, read_predictions
 from likeness.evaluate.report import write_report
 
 
@@ -148,3 +150,50 @@ def test_the_report_shows_all_pictures_and_says_what_is_weak(tmp_path: Path) -> 
     worse = [sentence for sentence in attributes_page(report).weaknesses if sentence.startswith("Age is told worse at")]
     assert [sentence.partition(":")[0].split()[-1] for sentence in worse] == ["80–89", "90+"]
     assert any(name == "within 5 years" for name, _ in attributes_summary(report))
+
+
+def with_intervals(found: Predictions, half_years: float) -> Predictions:
+    groups = np.array(["north", "south"] * (len(found.age_years) // 2))
+    low, high = found.predicted_age_years - half_years, found.predicted_age_years + half_years
+    return replace(found, low_age_years=low, high_age_years=high, groups=groups)
+
+
+def test_how_many_ages_their_intervals_hold_is_counted_over_all_by_decade_and_by_group() -> None:
+    found = with_intervals(predictions(), 8.0)
+    age = evaluate_attributes(found, name="model", data="data", rounds=40)["age"]
+    inside = np.abs(found.predicted_age_years - found.age_years) <= 8
+    assert age["coverage"] == pytest.approx(inside.mean())
+    assert age["mean_width_years"] == pytest.approx(16)
+    assert age["coverage_interval"][0] < inside.mean() < age["coverage_interval"][1]
+    twenties = (found.age_years >= 20) & (found.age_years < 30)
+    assert age["by_decade"]["20–29"]["coverage"] == pytest.approx(inside[twenties].mean())
+    told = (found.predicted_age_years >= 20) & (found.predicted_age_years < 30)
+    assert age["by_decade_told"]["20–29"]["coverage"] == pytest.approx(inside[told].mean())
+    assert age["by_group"]["south"]["coverage"] == pytest.approx(inside[1::2].mean())
+
+
+def test_intervals_that_hold_too_few_ages_are_said_to(tmp_path: Path) -> None:
+    report = evaluate_attributes(with_intervals(predictions(), 3.0), name="model", data="data", rounds=40)
+    assert any("The interval of all ages holds" in sentence for sentence in report["weaknesses"])
+    write_report(report, tmp_path / "out")
+    assert (tmp_path / "out" / "age-coverage.png").is_file()
+    fair = evaluate_attributes(with_intervals(predictions(), 9.0), name="model", data="data", rounds=40)
+    assert not any("interval" in sentence for sentence in fair["weaknesses"])
+
+
+def test_the_genders_calibration_error_is_that_of_each_part() -> None:
+    found = predictions(4000)
+    honest = evaluate_attributes(found, name="model", data="data", rounds=20)["gender"]["by_decade"]["20–29"]
+    assert honest["expected_calibration_error"] < 0.1
+    sure = replace(found, gender_probability=np.full(4000, 0.999))
+    boastful = evaluate_attributes(sure, name="model", data="data", rounds=20)["gender"]["by_decade"]["20–29"]
+    assert boastful["expected_calibration_error"] == pytest.approx(0.999 - boastful["accuracy"])
+
+
+def test_intervals_are_read_from_a_csv(tmp_path: Path) -> None:
+    file = write_csv(
+        tmp_path / "p.csv",
+        "path,age_years,predicted_age_years,low_age_years,high_age_years\na,30,33,-1,40\nb,50,40,35,45\nc,5,5,,\n",
+    )
+    age = evaluate_attributes(read_predictions(file), name="m", data="d", rounds=20)["age"]
+    assert (age["photos"], age["coverage"]) == (3, 0.5)

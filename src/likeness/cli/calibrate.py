@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     metavar="DATASET[:SPLIT]",
     help="Leave out the people of another data set; repeat.",
 )
+@click.option(
+    "--attributes", is_flag=True, help="Fit apparent age and gender, as of a model that tells nothing else always."
+)
 @click.option("--own", is_flag=True, help="The model never saw this data: any split will do.")
 @click.option("--seed", default=0, show_default=True, help="Seed by which people are drawn where there are too many.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write a picture of it as a PNG here.")
@@ -46,6 +49,7 @@ def calibrate(
     out: Path | None,
     in_place: bool,
     exclude: tuple[str, ...],
+    attributes: bool,
     own: bool,
     seed: int,
     plot: Path | None,
@@ -54,6 +58,9 @@ def calibrate(
 
     Takes a data set of crops, whose calibrating people must be apart from train and test, or a folder of your own
     photos with a folder for each person. Without --out or --in-place it only shows what would come of it.
+
+    With --attributes, on a data set of crops with the labels age_years and gender: how wide the intervals of ages must
+    be to hold 8 of 10, and what the gender's probability is.
     """
     from likeness.evaluate.calibrate import people_named
     from likeness.evaluate.calibrated import expect_place, write_calibrated
@@ -68,6 +75,10 @@ def calibrate(
     found = flags.settings.library(flags.output.say).find(bundle)
     if out is not None or in_place:
         expect_place(found, out)
+    if attributes or found.manifest.role == "attributes":
+        if rates or exclude or plot is not None:
+            raise click.UsageError("--fmr, --exclude-people and --plot are for similarities, not for age and gender")
+        return _attributes(flags, found, data, split=split, own=own, out=out, write=out is not None or in_place)
     if plot is not None:
         expect_extra()
         expect_writable(plot)
@@ -77,6 +88,43 @@ def calibrate(
     if plot is not None:
         save_bytes(draw_calibration(fitted), plot)
     _tell(flags.output, found.manifest.name, fitted, written)
+
+
+def _attributes(
+    flags: Flags, bundle: Bundle, data: Path, *, split: str, own: bool, out: Path | None, write: bool
+) -> None:
+    from likeness.data.dataset import Dataset
+    from likeness.evaluate.attribute_faces import calibrate_attributes
+    from likeness.evaluate.calibrated import write_told
+
+    with flags.output.progress("crops") as progress:
+        fitted = calibrate_attributes(
+            bundle, Dataset.read(data), split, progress=progress, own=own, threads=flags.settings.threads
+        )
+    written = write_told(bundle, fitted, out) if write else None
+    if flags.output.as_json:
+        facts = {key: value for key, value in fitted.as_dict().items() if key != "notes"}
+        flags.output.json({"model": bundle.manifest.name, **facts, "folder": written and str(written.folder)})
+    else:
+        bands = zip(fitted.low_margins_years, fitted.high_margins_years, strict=True)
+        rows: list[tuple[str, object]] = [
+            ("faces of known age, gender", f"{fitted.aged_photos:,}, {fitted.gendered_photos:,}"),
+            ("age told", f"the {fitted.point} of a distribution of temperature {fitted.age_temperature:.2f}"),
+            (
+                "interval moved outwards, by band",
+                ", ".join(f"{low:+.1f}/{high:+.1f}" for low, high in bands) + " years",
+            ),
+            ("gender", f"logistic of {fitted.gender_scale:.2f} · logit {fitted.gender_shift:+.2f}"),
+        ]
+        flags.output.facts(rows, title=f"{bundle.manifest.name}: age and gender calibrated on {fitted.data}")
+    _tell_written(flags.output, written)
+
+
+def _tell_written(output: Output, written: Bundle | None) -> None:
+    if written is None:
+        output.say("Nothing was written: --out FOLDER writes a new bundle, --in-place changes this one.")
+    else:
+        output.say(f"Written: {written.folder}")
 
 
 def _fit(flags: Flags, bundle: Bundle, data: Path, *, split: str, own: bool, **rest: Any) -> Calibration:
@@ -130,10 +178,7 @@ def _tell(output: Output, name: str, fitted: Calibration, written: Bundle | None
             f"This calibration supports no false-match rate below {fitted.finest_rate:.2g}; `likeness verify` asks for "
             f"{VERIFICATION_FMR:g} unless --fmr or the setting fmr says otherwise."
         )
-    if written is None:
-        output.say("Nothing was written: --out FOLDER writes a new bundle, --in-place changes this one.")
-    else:
-        output.say(f"Written: {written.folder}")
+    _tell_written(output, written)
 
 
 def _rows(fitted: Calibration, supported: list[float], checked: dict[str, Any] | None) -> list[tuple[str, object]]:

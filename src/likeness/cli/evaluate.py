@@ -9,22 +9,10 @@ from pathlib import Path
 
 import click
 
+from likeness.cli.evaluate_attributes import attributes
 from likeness.cli.flags import Flags, common_options, progress_option, threshold_options
-from likeness.errors import ExtraMissing, StorageError
-
-_out_option = click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Write report.html, report.json and pictures into this folder.",
-)
-_seed_option = click.option("--seed", default=0, show_default=True, help="Seed of everything that is drawn.")
-_rounds_option = click.option(
-    "--rounds",
-    type=click.IntRange(20, 10_000),
-    default=200,
-    show_default=True,
-    help="Rounds of the bootstrap behind the intervals.",
-)
+from likeness.cli.reports import expect_report, out_option, rounds_option, seed_option
+from likeness.errors import ExtraMissing
 
 
 @click.group()
@@ -41,7 +29,7 @@ def evaluate() -> None:
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write ROC and reliability as a PNG here."
 )
-@_out_option
+@out_option
 @threshold_options
 @progress_option
 @common_options
@@ -64,7 +52,7 @@ def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None,
             expect_writable(target)
     if plot is not None and find_spec("matplotlib") is None:
         raise ExtraMissing("plots need matplotlib", hint="pip install 'likeness[evaluate]'")
-    _expect_report(out)
+    expect_report(out)
     if data is None and DATA_VARIABLE not in os.environ and not (DEFAULT_DATA / "lfw").is_dir():
         raise click.UsageError("no data set is named: name the folder that holds lfw/ with --data")
     photos = Lfw.find(data)
@@ -98,9 +86,9 @@ def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None,
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Take these triplets, made by `likeness triplets make`.",
 )
-@_out_option
-@_seed_option
-@_rounds_option
+@out_option
+@seed_option
+@rounds_option
 @threshold_options
 @progress_option
 @common_options
@@ -126,7 +114,7 @@ def dataset(
     from likeness.evaluate.report import write_report
     from likeness.evaluate.tables import page_of, summary
 
-    _expect_report(out)
+    expect_report(out)
     data = Dataset.read(folder)
     bundle = flags.settings.library(flags.output.say).find(flags.settings.embedder)
     cache = Path(flags.settings.cache).expanduser() / "evaluation"
@@ -189,50 +177,6 @@ def classes(flags: Flags, folder: Path, photos: Path) -> None:
 
 
 @evaluate.command()
-@click.argument("predictions", metavar="PREDICTIONS.csv", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Take the known ages and genders from this data set's labels.",
-)
-@click.option("--name", help="What the model is called in the report; unless said, the file's name.")
-@_out_option
-@_seed_option
-@_rounds_option
-@common_options
-@click.pass_obj
-def attributes(
-    flags: Flags, predictions: Path, data: Path | None, name: str | None, out: Path | None, seed: int, rounds: int
-) -> None:
-    """Measure predicted ages and genders against known ones.
-
-    The CSV has the columns path, predicted_age_years, predicted_gender, gender_probability (of the predicted gender),
-    and what is known as age_years and gender, unless --data names a data set whose labels say so.
-    """
-    from likeness.data.dataset import Dataset
-    from likeness.evaluate.attribute_tables import attributes_page, attributes_summary
-    from likeness.evaluate.attributes import evaluate_attributes, read_predictions
-    from likeness.evaluate.report import write_report
-
-    _expect_report(out)
-    known = Dataset.read(data) if data is not None else None
-    report = evaluate_attributes(
-        read_predictions(predictions, known),
-        name=name or predictions.stem,
-        data=known.facts.name if known is not None else predictions.name,
-        rounds=rounds,
-        seed=seed,
-    )
-    page = write_report(report, out) if out is not None else None
-    if flags.output.as_json:
-        flags.output.json(report)
-    else:
-        flags.output.facts(attributes_summary(report), title=attributes_page(report).title)
-    if page is not None:
-        flags.output.say(f"Report: {page}")
-
-
-@evaluate.command()
 @click.argument("reports", metavar="REPORT...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write all ROC and DET curves as a PNG here."
@@ -270,21 +214,4 @@ def compare(flags: Flags, reports: tuple[Path, ...], plot: Path | None, table: P
         flags.output.warn(sentence)
 
 
-def _expect_report(folder: Path | None) -> None:
-    """Let a folder for a report pass, and what reports need: known before the work.
-
-    Raises:
-        ExtraMissing: a package is not installed.
-        StorageError: the folder cannot be written.
-    """
-    from likeness.evaluate.report import expect_extra
-
-    if folder is None:
-        return
-    expect_extra()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise StorageError(f"{str(folder)!r} cannot be written")
+evaluate.add_command(attributes)

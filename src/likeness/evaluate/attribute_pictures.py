@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from likeness.apparent import COVERAGE
 from likeness.evaluate.pictures import BLUE, GREEN, GREY, Picture, figure, matrix, reliability
 
 
@@ -20,6 +21,10 @@ def draw_attributes(report: Mapping[str, Any]) -> dict[str, Picture]:
             "Photos by known and predicted decade; shade is the share of the row.",
         )
         found["age-error"] = Picture(_age_error(age), "Age error", "Mean absolute error by decade, with 95% intervals.")
+        if "coverage" in age:
+            found["age-coverage"] = Picture(
+                _age_coverage(age), "Ages in their interval", "Share by decade, with 95% intervals; 80% is promised."
+            )
     if "gender" in report:
         gender = report["gender"]
         names = gender["confusion"]["names"]
@@ -60,6 +65,17 @@ def _age_error(age: Mapping[str, Any]) -> bytes:
     return figure(plot)
 
 
+def _age_coverage(age: Mapping[str, Any]) -> bytes:
+    def plot(axes: Any) -> None:
+        _bars(axes, age["by_decade"], "coverage", "coverage_interval", BLUE)
+        axes.axhline(age["coverage"], color=BLUE, ls="--", lw=1, label=f"all: {age['coverage']:.1%}")
+        axes.axhline(COVERAGE, color=GREY, ls=":", label=f"promised: {COVERAGE:.0%}")
+        axes.set(xlabel="age, years", ylabel="share in the interval", ylim=(0, 1.02))
+        axes.legend(loc="lower right", fontsize=9, frameon=True)
+
+    return figure(plot)
+
+
 def _gender_accuracy(gender: Mapping[str, Any]) -> bytes:
     def plot(axes: Any) -> None:
         _bars(axes, gender["by_decade"], "accuracy", "accuracy_interval", GREEN)
@@ -74,6 +90,8 @@ def _gender_accuracy(gender: Mapping[str, Any]) -> bytes:
 
 def _bars(axes: Any, table: Mapping[str, Any], value: str, ends: str, colour: str) -> None:
     for place, row in enumerate(table.values()):
+        if value not in row:
+            continue
         low, high = row[ends] or (row[value], row[value])
         axes.bar(place, row[value], color=colour, alpha=0.55, width=0.7)
         axes.plot([place, place], [low, high], color=colour, lw=2)

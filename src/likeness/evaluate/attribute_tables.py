@@ -23,6 +23,8 @@ def attributes_page(report: Mapping[str, Any]) -> Page:
             )
         )
         heads.append(("within 5 years", share(age["within_5_years"]), interval(age["within_5_years_interval"])))
+        if "coverage" in age:
+            heads.append(("ages in their 80% interval", share(age["coverage"]), interval(age["coverage_interval"])))
         tables.append(_ages(age))
     if "gender" in report:
         gender = report["gender"]
@@ -38,7 +40,8 @@ def attributes_page(report: Mapping[str, Any]) -> Page:
         skipped=skipped,
         footer=f"Likeness {report['likeness']}, seed {report['seed']}. Intervals are 95%, from {report['rounds']} "
         "rounds of drawing the people again (bootstrap). "
-        "Gender is what a face looks like to the model, not who somebody is.",
+        "Age and gender are what a face looks like to the model, measured against what people noted or guessed; they "
+        "do not say who somebody is.",
     )
 
 
@@ -54,6 +57,7 @@ def attributes_summary(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _ages(age: Mapping[str, Any]) -> Table:
+    stated = "coverage" in age
     rows = [
         (
             name,
@@ -62,17 +66,35 @@ def _ages(age: Mapping[str, Any]) -> Table:
             _years(row["mean_absolute_error_interval"]),
             f"{row['bias_years']:+.2f}",
             share(row["within_5_years"]),
+            *(_covered(row) if stated else ()),
         )
-        for name, row in {"all": age, **age["by_decade"]}.items()
+        for name, row in {
+            "all": age,
+            **age["by_decade"],
+            **{f"told {name}": row for name, row in age["by_decade_told"].items() if stated},
+            **age["by_group"],
+        }.items()
     ]
     note = f"Years. Saying one age of everybody would be {age['constant_guess_error_years']:.2f} off on average."
-    return Table("Age", ("age", "photos", "mean error", "95% interval", "bias", "within 5 years"), rows, note)
+    columns = ("age", "photos", "mean error", "95% interval", "bias", "within 5 years")
+    return Table("Age", (*columns, *(("in the 80% interval", "its width") if stated else ())), rows, note)
+
+
+def _covered(row: Mapping[str, Any]) -> tuple[str, str]:
+    return (share(row["coverage"]), f"{row['mean_width_years']:.1f}") if "coverage" in row else ("", "")
 
 
 def _genders(gender: Mapping[str, Any]) -> Table:
-    parts = {"all": gender, **gender["by_gender"], **gender["by_decade"]}
+    parts = {"all": gender, **gender["by_gender"], **gender["by_decade"], **gender["by_group"]}
+    judged = "probabilities" in gender
     rows = [
-        (name, f"{row['photos']:,}", share(row["accuracy"]), interval(row["accuracy_interval"]))
+        (
+            name,
+            f"{row['photos']:,}",
+            share(row["accuracy"]),
+            interval(row["accuracy_interval"]),
+            *((f"{row['expected_calibration_error']:.3f}" if "expected_calibration_error" in row else "",) * judged),
+        )
         for name, row in parts.items()
     ]
     note = f"Saying the commoner gender of everybody would be right for {gender['most_common_guess']:.2%}."
@@ -82,7 +104,8 @@ def _genders(gender: Mapping[str, Any]) -> Table:
             f" Stated probabilities: expected calibration error {stated['expected_calibration_error']:.4f}, "
             f"Brier score {stated['brier']:.4f}."
         )
-    return Table("Apparent gender", ("of", "photos", "accuracy", "95% interval"), rows, note)
+    columns = ("of", "photos", "accuracy", "95% interval", *(("calibration error",) * judged))
+    return Table("Apparent gender", columns, rows, note)
 
 
 def _years(ends: Interval) -> str:

@@ -7,14 +7,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from likeness.bundle import MANIFEST, PACKAGED, Bundle, place_folder, write_manifest
+from likeness.apparent import AttributeCalibration
+from likeness.bundle import ATTRIBUTES, MANIFEST, PACKAGED, Bundle, place_folder, write_manifest
 from likeness.calibration import Calibration
 from likeness.errors import CalibrationError, Conflict, ModelError, StorageError
-
-KEY = "calibration"
-FILE = "calibration.json"
 
 
 def write_calibrated(bundle: Bundle, calibration: Calibration, target: Path | None) -> Bundle:
@@ -34,9 +34,30 @@ def write_calibrated(bundle: Bundle, calibration: Calibration, target: Path | No
         raise CalibrationError(
             f"the calibration is for embeddings of {calibration.space!r}; {bundle.manifest.name} makes {space!r}"
         )
+    return _written(bundle, _Part("calibration", calibration.as_dict()), target)
+
+
+def write_told(bundle: Bundle, calibration: AttributeCalibration, target: Path | None) -> Bundle:
+    """The bundle with this calibration of age and gender; as `write_calibrated`.
+
+    Raises:
+        ModelError, Conflict, StorageError: as there.
+    """
+    return _written(bundle, _Part(ATTRIBUTES, calibration.as_dict()), target)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A file of a bundle that is fitted: its key, which its name begins with, and what is in it."""
+
+    key: str
+    data: dict[str, Any]
+
+
+def _written(bundle: Bundle, part: _Part, target: Path | None) -> Bundle:
     bundle.verify()
     try:
-        return _in_place(bundle, calibration) if target is None else _anew(bundle, calibration, target)
+        return _in_place(bundle, part) if target is None else _anew(bundle, part, target)
     except OSError as error:
         where = bundle.folder if target is None else target
         raise StorageError(f"the bundle cannot be written to {str(where)!r}: {error.strerror}") from error
@@ -57,35 +78,35 @@ def expect_place(bundle: Bundle, target: Path | None) -> None:
         )
 
 
-def _anew(bundle: Bundle, calibration: Calibration, target: Path) -> Bundle:
+def _anew(bundle: Bundle, part: _Part, target: Path) -> Bundle:
     expect_place(bundle, target)
-    return place_folder(target, lambda folder: _fill(bundle, calibration, folder, FILE))
+    return place_folder(target, lambda folder: _fill(bundle, part, folder, f"{part.key}.json"))
 
 
-def _in_place(bundle: Bundle, calibration: Calibration) -> Bundle:
+def _in_place(bundle: Bundle, part: _Part) -> Bundle:
     expect_place(bundle, None)
     aside = Path(tempfile.mkdtemp(prefix=f".{bundle.folder.name}.", dir=bundle.folder.parent))
     try:
         # A new name: until the manifest is replaced, the old one finds its file with the old bytes.
-        name = f"calibration-{os.urandom(4).hex()}.json"
-        _fill(bundle, calibration, aside, name)
+        name = f"{part.key}-{os.urandom(4).hex()}.json"
+        _fill(bundle, part, aside, name)
         Bundle.read(aside).verify()
         (aside / name).replace(bundle.folder / name)
         (aside / MANIFEST).replace(bundle.folder / MANIFEST)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    old = bundle.manifest.files.get(KEY)
+    old = bundle.manifest.files.get(part.key)
     if old is not None and old.path not in {file.path for file in Bundle.read(bundle.folder).manifest.files.values()}:
         (bundle.folder / old.path).unlink(missing_ok=True)
     return Bundle.read(bundle.folder)
 
 
-def _fill(bundle: Bundle, calibration: Calibration, folder: Path, name: str) -> None:
+def _fill(bundle: Bundle, part: _Part, folder: Path, name: str) -> None:
     folder.chmod(0o755)  # made as a private folder for temporary files
-    roles: Mapping[str, str] = {key: file.path for key, file in bundle.manifest.files.items() if key != KEY}
+    roles: Mapping[str, str] = {key: file.path for key, file in bundle.manifest.files.items() if key != part.key}
     for path in set(roles.values()):
         shutil.copyfile(bundle.folder / path, folder / path)
-    text = json.dumps(calibration.as_dict(), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(part.data, ensure_ascii=False, allow_nan=False)
     (folder / name).write_text(text + "\n", "utf-8")
     manifest = bundle.manifest.model_dump(mode="json", exclude={"files"})
-    write_manifest(folder, manifest, {**roles, KEY: name})
+    write_manifest(folder, manifest, {**roles, part.key: name})

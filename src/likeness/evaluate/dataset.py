@@ -131,17 +131,18 @@ def rows_of(dataset: Dataset, split: str) -> tuple[Row, ...]:
     return named
 
 
-def expect_template(bundle: Bundle, dataset: Dataset) -> None:
+def expect_template(bundle: Bundle, dataset: Dataset, *, embedder: bool = True) -> None:
     """Let a data set pass whose crops were aligned as the bundle wants them.
 
     Raises:
         DatasetError: it holds no crops, or crops that were aligned otherwise.
-        ModelError: the bundle is no embedder.
+        ModelError: the bundle is no embedder where one is wanted, or takes no aligned crops.
     """
     manifest = bundle.manifest
-    if manifest.input is None or manifest.alignment is None or manifest.embedding is None:
+    if manifest.input is None or manifest.alignment is None or (embedder and manifest.embedding is None):
         raise ModelError(
-            f"{manifest.name} is no embedder", hint="`likeness models list` says what each model does; see --model"
+            f"{manifest.name} {'is no embedder' if embedder else 'takes no aligned crops'}",
+            hint="`likeness models list` says what each model does; see --model",
         )
     crops = dataset.facts.crops
     advice = f"crop the photos for this model: likeness data crop --model {manifest.name} PHOTOS FOLDER"

@@ -42,12 +42,22 @@ def people_of_calibration(calibration: Calibration, people: Iterable[str]) -> in
     A bundle's notes are anybody's to write: where they are not of the known form it does not say.
     """
     noted = calibration.notes.get("people_hashes")
+    if not isinstance(noted, dict) or len(_digests(noted)) != calibration.people:
+        return None
+    return noted_among(noted, people)
+
+
+def noted_among(noted: Any, names: Iterable[str]) -> int | None:
+    """How many of these names have their digest in what `hash_people` gave; None where that is not of its form."""
     if not (isinstance(noted, dict) and isinstance(noted.get("salt"), str) and isinstance(noted.get("digests"), list)):
         return None
-    known = {digest for digest in noted["digests"] if isinstance(digest, str)}
-    if len(known) != calibration.people:
-        return None
-    return sum(_hash(person, noted["salt"]) in known for person in set(people))
+    known = _digests(noted)
+    return sum(_hash(name, noted["salt"]) in known for name in set(names))
+
+
+def _digests(noted: dict[str, Any]) -> set[str]:
+    listed = noted.get("digests")
+    return {digest for digest in listed if isinstance(digest, str)} if isinstance(listed, list) else set()
 
 
 def judge_probabilities(
