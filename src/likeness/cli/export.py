@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from likeness.cli.extras import needs_torch
 from likeness.cli.flags import Flags, common_options
-from likeness.cli.train import needs_torch
 
 
 @click.command(short_help="Turn a training into a model bundle, or a bundle into files for a phone.")
@@ -38,8 +39,9 @@ def export(
 ) -> None:
     """Write the best network of a training as a model bundle, which `--model` then names.
 
-    RUN is a training's folder. Its classifier is stripped; the file is compared with the network before it is put in
-    place, with --data on real crops too. A bundle gives no probabilities until `likeness calibrate` has fitted them.
+    RUN is the folder of a training or a distillation. A training's classifier is stripped; the file is compared with
+    the network before it is put in place, with --data on real crops too. A bundle gives no probabilities until
+    `likeness calibrate` has fitted them.
 
     With --tflite a BUNDLE, by name or folder, becomes files for a phone, with all that an app must know beside them.
     """
@@ -66,23 +68,28 @@ def _as_bundle(
     from likeness.data.dataset import Dataset
     from likeness.train.run import Run
 
-    record = Run.read(run)
+    with needs_torch():
+        from likeness.train.distil_export import export_distillation
+        from likeness.train.distil_run import RECORD, Distillation
+        from likeness.train.export import WEIGHTS, export_run
+    distilled = (run / RECORD).is_file()
+    record = Distillation.read(run) if distilled else Run.read(run)
     chosen = name or (out.name if out else record.recipe.name)
     target = out or Path(flags.settings.models).expanduser() / chosen
-    with needs_torch():
-        from likeness.train.export import WEIGHTS, export_run
-    done = export_run(
-        run,
-        target,
-        dataset=None if data is None else Dataset.read(data),
-        name=chosen,
-        licence=licence or WEIGHTS,
-        int8=int8,
-        keep_classes=keep_classes,
-        flip=flip,
-        replace=replace,
-        say=flags.output.say,
-    )
+    common: dict[str, Any] = {
+        "dataset": None if data is None else Dataset.read(data),
+        "name": chosen,
+        "licence": licence or WEIGHTS,
+        "int8": int8,
+        "replace": replace,
+        "say": flags.output.say,
+    }
+    if distilled:
+        if keep_classes or flip:
+            raise click.UsageError("a distillation keeps its teacher's space: it takes no --keep-classes and no --flip")
+        done = export_distillation(run, target, **common)
+    else:
+        done = export_run(run, target, keep_classes=keep_classes, flip=flip, **common)
     if flags.output.as_json:
         flags.output.json(done.as_dict())
         return

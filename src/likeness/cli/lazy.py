@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("data", "Get, look at, keep and share data sets."),
     "triplets": ("triplets", "Make, list and check triplets: two photos of a person and one of another."),
     "train": ("train", "Train a network by a recipe, or fine-tune a bundle on your own people."),
+    "distil": ("distil", "Teach a small network to see faces as a bundle does."),
     "export": ("export", "Turn a training into a model bundle, or a bundle into files for a phone."),
     "evaluate": ("evaluate", "Measure models on data sets."),
     "calibrate": ("calibrate", "Fit a model's probabilities and thresholds on known people."),

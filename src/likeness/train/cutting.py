@@ -116,6 +116,10 @@ def _fit_stem(
     teacher: ResidualNet, student: ResidualNet, seen: Tensor, told: Tensor, generator: torch.Generator
 ) -> Fitted:
     source, target = teacher.grids()[0], student.grids()[0]
+    if student.kernel == teacher.kernel:
+        student.stem.load_state_dict(teacher.stem.state_dict())
+    else:
+        nn.init.zeros_(student.stem.weight)
     sums = _Sums(student.stem, len(seen), generator)
     for at in _batches(len(seen)):
         wanted = teacher.stem((told[at].float() - teacher.mean) / CHANNEL_SCALE)
@@ -204,6 +208,8 @@ class _Sums:
 
     def choose(self, near: nn.Conv2d, keep: int) -> list[int]:
         """The input channels that the layer needs most."""
+        if keep >= near.in_channels:
+            return list(range(near.in_channels))
         gram, cross = self._pulled(near)
         # The bias stays whatever goes: it is taken out by solving for it first.
         ones, rest = gram[-1, -1], gram[-1, :-1]

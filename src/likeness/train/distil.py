@@ -53,7 +53,6 @@ class Distiller:
 
     Args:
         student: as it begins.
-        folder: where the state is kept, so that a distillation that was stopped goes on.
     """
 
     def __init__(self, student: Student, recipe: StudentRecipe, lessons: Lessons) -> None:
@@ -68,7 +67,7 @@ class Distiller:
         )
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._factor)
 
-    def run_epoch(self, progress: Counted = lambda done, total: None, ask: Counted | None = None) -> dict[str, float]:
+    def run_epoch(self, progress: Counted = lambda done, total: None) -> dict[str, float]:
         """One pass over all photos; means of the losses.
 
         Raises:
@@ -76,7 +75,7 @@ class Distiller:
         """
         part, lessons = self.recipe.schedule, self.lessons
         round_ = self.epoch % self.recipe.views.rounds
-        answers = lessons.answers.of(round_, ask or (lambda done, total: None))
+        answers = lessons.answers.of(round_)
         generator = torch.Generator().manual_seed(hash((part.seed, self.epoch)) & 0xFFFFFFFF)
         order = torch.randperm(len(answers), generator=generator)
         sums: dict[str, float] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -23,6 +24,7 @@ from likeness.evaluate.dataset import expect_template
 from likeness.train import run as record
 from likeness.train.crops import load_crops
 from likeness.train.distil import Distiller, Lessons, agreement
+from likeness.train.from_bundle import Watch
 from likeness.train.recut import recut_crops
 from likeness.train.student_recipe import CutPart, StudentRecipe
 from likeness.train.students import Student, begin_student, blank_student
@@ -35,8 +37,12 @@ RECORD = "distil.json"
 STATE = "state.pt"
 ANSWERS = "answers"
 Say = Callable[[str], None]
-Counted = Callable[[int, int], None]
 _BATCH = 64
+
+
+def unwatched(what: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    """Where nobody looks on."""
+    return nullcontext(lambda done, total: None)
 
 
 class Distillation(BaseModel):
@@ -131,15 +137,17 @@ def distil(
     folder: Path,
     *,
     photos: Path | None = None,
+    answers: Path | None = None,
     watched: Watched | None = None,
     fresh: bool = False,
     say: Say = lambda text: None,
-    progress: Callable[[str], Counted] = lambda what: lambda done, total: None,
+    watch: Watch = unwatched,
 ) -> Distillation:
     """Distil `teacher` into the recipe's student, or go on where that was stopped; a finished one is left as it is.
 
     Faces of the split `train` (all, where there are no splits) are learnt from, those of `validation` looked at.
-    With `photos`, the folder that the crops came from, faces are cut out anew and nothing in them is black.
+    With `photos`, the folder that the crops came from, faces are cut out anew and nothing in them is black. The
+    teacher's answers are kept in the folder `answers`, where other students find them, or beside the record.
 
     Raises:
         DatasetError: the data set has no crops, or too few. ModelError: no such student can learn from this teacher.
@@ -152,7 +160,7 @@ def distil(
     with record.alone(folder):
         if fresh:
             record.erase(folder, RECORD, STATE, ANSWERS)
-        work = _Work(dataset, Teacher(teacher), recipe, folder, photos, say, progress)
+        work = _Work(dataset, Teacher(teacher), recipe, folder, photos, answers or folder / ANSWERS, say, watch)
         found = work.begin(watched)
         if found.finished:
             say(f"This distillation is finished: {len(found.epochs)} epochs.")
@@ -168,11 +176,12 @@ class _Work:
         recipe: StudentRecipe,
         folder: Path,
         photos: Path | None,
+        answers: Path,
         say: Say,
-        progress: Callable[[str], Counted],
+        watch: Watch,
     ) -> None:
         self.dataset, self.teacher, self.recipe, self.folder = dataset, teacher, recipe, folder
-        self.photos, self.say, self.progress = photos, say, progress
+        self.photos, self.answers, self.say, self.watch = photos, answers, say, watch
         self.learnt, self.validation = choose_faces(dataset, recipe)
 
     def begin(self, watched: Watched | None) -> Distillation:
@@ -207,15 +216,19 @@ class _Work:
         lessons = self._lessons(crops)
         distiller = self._distiller(found, lessons, crops)
         truth = torch.from_numpy(self.teacher.embed(looked_at))
-        while not found.finished:
-            since = time.monotonic()
-            figures = distiller.run_epoch(self.progress("learning"), self.progress("asking the teacher"))
-            figures |= self._figures(distiller, lessons, looked_at, truth, watched)
-            found.epochs.append({name: round(value, 6) for name, value in figures.items()})
-            found.seconds = round(found.seconds + time.monotonic() - since, 1)
-            self._keep(distiller, found)
-            words = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
-            self.say(f"Epoch {len(found.epochs)}/{self.recipe.schedule.epochs}: {words}")
+        for round_ in range(min(self.recipe.views.rounds, self.recipe.schedule.epochs)):
+            with self.watch("asking the teacher") as progress:
+                lessons.answers.of(round_, progress)
+        with self.watch("distilling") as progress:
+            while not found.finished:
+                since = time.monotonic()
+                figures = distiller.run_epoch(progress)
+                figures |= self._figures(distiller, lessons, looked_at, truth, watched)
+                found.epochs.append({name: round(value, 6) for name, value in figures.items()})
+                found.seconds = round(found.seconds + time.monotonic() - since, 1)
+                self._keep(distiller, found)
+                words = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
+                self.say(f"Epoch {len(found.epochs)}/{self.recipe.schedule.epochs}: {words}")
         return found
 
     def _distiller(self, found: Distillation, lessons: Lessons, crops: Tensor) -> Distiller:
@@ -227,13 +240,14 @@ class _Work:
             return distiller
         part = self.recipe.student
         few = crops[: part.faces] if isinstance(part, CutPart) else crops[:1]
-        student, fitted = begin_student(
-            self.recipe,
-            self.teacher.bundle,
-            lambda side_px: resized(few, side_px),
-            say=self.say,
-            progress=self.progress("cutting"),
-        )
+        with self.watch("cutting out") as progress:
+            student, fitted = begin_student(
+                self.recipe,
+                self.teacher.bundle,
+                lambda side_px: resized(few, side_px),
+                say=self.say,
+                progress=progress,
+            )
         found.fitted = tuple((each.layer, each.channels, round(each.missed, 4)) for each in fitted)
         distiller = Distiller(student, self.recipe, lessons)
         self._keep(distiller, found)
@@ -248,10 +262,9 @@ class _Work:
 
     def _lessons(self, crops: Tensor) -> Lessons:
         views = Views(crops, PLANS[self.recipe.views.strength], seed=self.recipe.schedule.seed)
-        answers = Answers(
-            self.teacher, views, self.folder / ANSWERS, key=f"{self.dataset.digest} {self.photos is not None}"
-        )
-        plain = answers.of(0, self.progress("asking the teacher"))
+        answers = Answers(self.teacher, views, self.answers, key=f"{self.dataset.digest} {self.photos is not None}")
+        with self.watch("asking the teacher") as progress:
+            plain = answers.of(0, progress)
         return Lessons(
             views,
             answers,
@@ -265,10 +278,11 @@ class _Work:
 
     def _crops(self, rows: Sequence[Row]) -> Tensor:
         assert self.dataset.facts.crops is not None
-        side, progress = self.dataset.facts.crops.side_px, self.progress("reading faces")
-        if self.photos is not None:
-            return planes(recut_crops(self.dataset, rows, self.photos, side, progress=progress))
-        return planes(load_crops(self.dataset, rows, side, progress=progress))
+        side = self.dataset.facts.crops.side_px
+        with self.watch("reading faces") as progress:
+            if self.photos is not None:
+                return planes(recut_crops(self.dataset, rows, self.photos, side, progress=progress))
+            return planes(load_crops(self.dataset, rows, side, progress=progress))
 
     def _figures(
         self, distiller: Distiller, lessons: Lessons, faces: Tensor, truth: Tensor, watched: Watched | None

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from likeness.errors import ExtraMissing, ModelError
+from likeness.vision.embed import EMBEDDINGS
 
 Attributes = dict[str, Any]
 Value = Any
@@ -28,7 +29,8 @@ class OnnxNetwork(nn.Module):
     Weights and biases of convolutions and products can be trained; a last linear map, the identity at first, too.
 
     Args:
-        path: an ONNX file with one input `(n, s, s, 3)` and one output `(n, d)`.
+        path: an ONNX file with one input `(n, s, s, 3)` and an output `(n, d)`; of several the one called
+            `embeddings`. What only the others need is left out.
 
     Raises:
         ModelError: it cannot be read, or the graph has an operator that is not known here.
@@ -45,9 +47,12 @@ class OnnxNetwork(nn.Module):
             graph = onnx.load(str(path)).graph
         except Exception as error:  # protobuf raises a class of its own for each kind of damage
             raise ModelError(f"the network {str(path)!r} cannot be read: {type(error).__name__}") from error
-        if len(graph.input) != 1 or len(graph.output) != 1:
+        if len(graph.input) != 1:
             raise ModelError(f"the network {path.name} takes {len(graph.input)} inputs where one is needed")
-        self._input, self._output = graph.input[0].name, graph.output[0].name
+        outputs = [each.name for each in graph.output]
+        if len(outputs) > 1 and EMBEDDINGS not in outputs:
+            raise ModelError(f"none of the {len(outputs)} outputs of the network {path.name} is called {EMBEDDINGS!r}")
+        self._input, self._output = graph.input[0].name, EMBEDDINGS if len(outputs) > 1 else outputs[0]
         values = {each.name: np.array(onnx.numpy_helper.to_array(each)) for each in graph.initializer}
         self._nodes = [
             (
@@ -56,7 +61,7 @@ class OnnxNetwork(nn.Module):
                 node.output[0],
                 {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute},
             )
-            for node in graph.node
+            for node in _needed(graph.node, self._output)
         ]
         unknown = sorted({kind for kind, *_ in self._nodes} - OPERATORS.keys() - QUANTIZERS)
         if unknown:
@@ -124,6 +129,16 @@ class OnnxNetwork(nn.Module):
         while name in makers and makers[name][0] in ("Transpose", "Identity"):
             name = makers[name][1][0]
         return bool(name == self._input)
+
+
+def _needed(nodes: Sequence[Any], output: str) -> list[Any]:
+    """The nodes that an output depends on, in their order."""
+    wanted, kept = {output}, []
+    for node in reversed(nodes):
+        if wanted & set(node.output):
+            wanted |= set(node.input)
+            kept.append(node)
+    return kept[::-1]
 
 
 def _dequantized(value: Any, scale: Any, zero: Any = None, *, axis: int) -> Any:

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from likeness.bundle import sha256_of
 from likeness.errors import ModelError, RecipeInvalid
 from likeness.train.inception_resnet_v1 import InceptionResnetV1
+from likeness.train.mobile_face import SIDE_STEP, MobileFace
 from likeness.train.recipe import NetworkPart
 
-OWN = "inception-resnet-v1"
+INCEPTION, MOBILE_FACE = "inception-resnet-v1", "mobile-face"
+OWN = (INCEPTION, MOBILE_FACE)
 RANDOM = "random weights"
 
 
@@ -53,14 +55,14 @@ def build_network(
         RecipeInvalid: the backbone is unknown.
         ModelError: the file `weights` cannot be loaded into it.
     """
-    network, words = (_own(part), RANDOM) if part.backbone == OWN else _from_timm(part, say, blank=blank)
+    network, words = (_own(part), RANDOM) if part.backbone in OWN else _from_timm(part, say, blank=blank)
     if blank:
         return network
     if part.weights is not None:
         load_weights(network, part.weights)
         say(f"Starting from the weights in {part.weights}.")
         words = f"the weights in {part.weights.name}, sha256 {sha256_of(part.weights)}"
-    elif part.backbone == OWN or not part.pretrained:
+    elif part.backbone in OWN or not part.pretrained:
         say("Starting from random weights.")
     began(words)
     return network
@@ -105,8 +107,14 @@ def _of_checkpoint(state: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _own(part: NetworkPart) -> nn.Module:
+    if part.backbone == MOBILE_FACE:
+        if part.side_px % SIDE_STEP:
+            raise RecipeInvalid(
+                f"{MOBILE_FACE} takes sides in steps of {SIDE_STEP}, got network.side_px = {part.side_px}"
+            )
+        return MobileFace(part.dimension, side_px=part.side_px, width=part.width)
     if part.side_px < 75:
-        raise RecipeInvalid(f"{OWN} takes crops from 75 pixels on, got network.side_px = {part.side_px}")
+        raise RecipeInvalid(f"{INCEPTION} takes crops from 75 pixels on, got network.side_px = {part.side_px}")
     return InceptionResnetV1(part.dimension, drop=part.drop, blocks=part.blocks, width=part.width)
 
 
@@ -118,7 +126,7 @@ def _from_timm(part: NetworkPart, say: Callable[[str], None], *, blank: bool) ->
         near = timm.list_models(f"*{part.backbone.partition('.')[0][:8]}*")[:5]
         raise RecipeInvalid(
             f"no backbone is called {part.backbone!r}",
-            hint=f"names of timm's models, or {OWN}" + (f"; near: {', '.join(near)}" if near else ""),
+            hint=f"names of timm's models, or {' or '.join(OWN)}" + (f"; near: {', '.join(near)}" if near else ""),
         )
     pretrained = part.pretrained and not blank and part.weights is None
     backbone = _pretrained(part.backbone, say) if pretrained else None

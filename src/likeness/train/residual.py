@@ -64,21 +64,27 @@ class ResidualNet(nn.Module):
         side_px: side of the crops.
         kernel: side of the stem's kernel; 7 stands unpadded as in the teacher, smaller ones are padded.
         inner: channels between the two convolutions of a block, one number a stage.
+        stages: (width, blocks) of each, the teacher's unless said.
     """
 
     mean: Tensor
 
     def __init__(
-        self, *, side_px: int = CROP_PX, kernel: int = TEACHER_KERNEL, inner: Sequence[int] = FULL_INNER
+        self,
+        *,
+        side_px: int = CROP_PX,
+        kernel: int = TEACHER_KERNEL,
+        inner: Sequence[int] = FULL_INNER,
+        stages: Sequence[tuple[int, int]] = STAGES,
     ) -> None:
         super().__init__()
-        if len(inner) != len(STAGES):
-            raise ValueError(f"expected {len(STAGES)} widths, one a stage, got {len(inner)}")
+        if len(inner) != len(stages):
+            raise ValueError(f"expected {len(stages)} widths, one a stage, got {len(inner)}")
         self.side_px, self.kernel, self.inner = side_px, kernel, tuple(inner)
-        channels = STAGES[0][0]
+        channels = stages[0][0]
         self.stem = nn.Conv2d(3, channels, kernel, stride=2, padding=_padding(kernel))
         blocks = []
-        for stage, (width, count) in enumerate(STAGES):
+        for stage, (width, count) in enumerate(stages):
             for place in range(count):
                 blocks.append(ResidualBlock(channels, inner[stage], width, down=stage > 0 and place == 0))
                 channels = width

@@ -24,7 +24,7 @@ class CutPart(_Part):
     """
 
     kind: Literal["cut"] = "cut"
-    side_px: int = Field(112, ge=96, le=150)
+    side_px: int = Field(112, ge=104, le=150)
     kernel: Literal[3, 5, 7] = 5
     inner: tuple[int, int, int, int, int]
     faces: int = Field(2000, ge=16)
