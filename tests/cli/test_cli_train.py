@@ -33,6 +33,13 @@ def test_recipes_are_listed_for_people_and_for_programs(cli):
             ["train", "softmax-resnet50", "--data", ".", "--set", "loop.epoch=1"], "loop.epoch", 2, id="no key"
         ),
         pytest.param(["train", "softmax-resnet50", "--data", "."], "is not a data set", 3, id="no data set"),
+        pytest.param(["train", "--continue", "mine"], "--data", 2, id="nobody new"),
+        pytest.param(["train", "continue", "--data", "."], "--continue", 2, id="no bundle to continue"),
+        pytest.param(["train", "--continue", "mine", "--data", "."], "photos", 3, id="no people"),
+        pytest.param(["train", "softmax-resnet50", "--budget", "0.1"], "goes with --continue", 2, id="no step"),
+        pytest.param(["train", "--continue", "mine", "--from", "mine", "--data", "."], "--from", 2, id="both"),
+        pytest.param(["train", "--forget", "Anna"], "--memory", 2, id="forget where"),
+        pytest.param(["train", "--forget", "Anna", "--memory", "."], "no memory of people", 3, id="no memory"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(cli, tmp_path, monkeypatch, arguments, words, code):

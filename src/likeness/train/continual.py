@@ -32,11 +32,12 @@ from likeness.train.memory import ARRIVED, EXEMPLAR, LEARN, STEPS, rows_used
 from likeness.train.publishing import expect_free
 from likeness.train.recipe import Recipe
 from likeness.train.run import alone
+from likeness.train.step_figures import expect_apart
 from likeness.train.steps import MADE, Asked, Places, Step, Stepped
 from likeness.train.tasks import Task, build_task
 
 IN_DOUBT = 0.05
-"""A photo that shows a known person with less probability than this is in doubt; all of them stop a step."""
+"""Where the middle one of somebody's new photos shows them with less probability than this, the name is in doubt."""
 
 
 def continue_bundle(
@@ -82,6 +83,8 @@ def continue_bundle(
         dataset = compose(memory, arrived, recipe, folder)
         _expect_themselves(step, dataset)
         material = material_of(dataset, list(memory.centres), rehearse=asked.rehearse)
+        if asked.verify is not None:
+            expect_apart(*asked.verify, material.learnt.people)
         began = f"{old.manifest.name} {old.manifest.version}"
         make = _maker(step, dataset, material)
         with watch("training") as progress:
@@ -99,7 +102,7 @@ def continue_bundle(
 
 
 def _expect_themselves(step: Step, dataset: Dataset) -> None:
-    """Let more photos of known people pass, unless none of somebody's looks like them."""
+    """Let more photos of known people pass, unless most of somebody's do not look like them."""
     calibration = calibration_of(step.old)
     arrived = {row.identity for row in rows_used(dataset.rows, LEARN)}
     before = [row for row in rows_used(dataset.rows, EXEMPLAR) if row.identity in arrived]
@@ -113,7 +116,7 @@ def _expect_themselves(step: Step, dataset: Dataset) -> None:
     doubtful = [
         name
         for name in sorted(back)
-        if calibration.probability((two[others == name] @ one[names == name].T).max()) < IN_DOUBT
+        if calibration.probability(np.median((two[others == name] @ one[names == name].T).max(axis=1))) < IN_DOUBT
     ]
     if doubtful:
         raise Conflict(

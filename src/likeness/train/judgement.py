@@ -31,7 +31,7 @@ def judge(step: Step, dataset: Dataset, run: Run, places: Places) -> Stepped:
     networks = Networks(step.memory.first, step.old, made)
     figures = measure_people(networks, dataset, step.memory.centres, step.cache, step.watch)
     if step.asked.verify is not None:
-        strangers = measure_strangers(networks, *step.asked.verify, run.people, step.cache, step.watch)
+        strangers = measure_strangers(networks, *step.asked.verify, step.cache, step.watch)
         figures["verification"] = strangers["verification"]
         figures["old_galleries"]["strangers"] = strangers["gallery"]
     asked = step.asked

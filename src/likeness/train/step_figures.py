@@ -129,26 +129,14 @@ def _fallen(done: Comparison | None) -> dict[str, Any] | None:
         "before_rank_1": done.old.rank_1,
         "after_rank_1": done.new.rank_1,
         "lost": done.old.rank_1 - done.new.rank_1,
-        "lost_interval": (-high, -low),
+        "lost_interval": (0.0 - high, 0.0 - low),  # never a minus before nothing
         "match_accuracy": {"before": done.old.match_accuracy, "after": done.new.match_accuracy},
     }
 
 
-def measure_strangers(
-    networks: Networks, dataset: Dataset, split: str, learnt: Iterable[str], cache: Path, watch: Watch
-) -> dict[str, Any]:
-    """Verification on people who were never learnt, and how they are found in galleries of the first network.
-
-    Raises:
-        DatasetError: some of them were learnt.
-    """
+def measure_strangers(networks: Networks, dataset: Dataset, split: str, cache: Path, watch: Watch) -> dict[str, Any]:
+    """Verification on people who were never learnt, and how they are found in galleries of the first network."""
     rows = rows_of(dataset, split)
-    shared = {person_key(row.identity) for row in rows} & {person_key(name) for name in learnt}
-    if shared:
-        raise DatasetError(
-            f"{len(shared)} people of {str(dataset.folder)!r}, split {split}, are learnt: they measure nothing",
-            hint="name people apart with --verify",
-        )
     people = np.array([person_key(row.identity) for row in rows])
     samples = {}
     for name, bundle in networks.distinct().items():
@@ -173,6 +161,20 @@ def measure_strangers(
             "lost_interval": _paired(samples[best], samples["new"], pairs, key),
         }
     return {"verification": found, "gallery": _in_old_gallery(samples, rows)}
+
+
+def expect_apart(dataset: Dataset, split: str, learnt: Iterable[str]) -> None:
+    """Let people pass to measure on none of whom is learnt: to be asked before the work.
+
+    Raises:
+        DatasetError: some of them are.
+    """
+    shared = {person_key(row.identity) for row in rows_of(dataset, split)} & {person_key(name) for name in learnt}
+    if shared:
+        raise DatasetError(
+            f"{len(shared)} people of {str(dataset.folder)!r}, split {split}, are learnt: they measure nothing",
+            hint="name people apart with --verify",
+        )
 
 
 def _verified(sample: Sample, pairs: PairSet) -> dict[str, Any]:
