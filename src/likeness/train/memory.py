@@ -25,7 +25,7 @@ from likeness.errors import Conflict, DatasetError, PersonNotFound
 from likeness.train.run import alone
 from likeness.types import Vector
 
-STATE, CENTRES, STEPS, FIRST = "memory.json", "centres.npz", "steps", "first"
+STATE, STEPS, FIRST = "memory.json", "steps", "first"
 DATA, ARRIVED = "data", "arrived"
 """Folders of a step that is not finished: all photos that it learns from, and those that are new."""
 EXEMPLAR, HELD, LEARN = "exemplar", "held", "learn"
@@ -72,7 +72,7 @@ class Memory:
         """
         try:
             state = State.model_validate_json((folder / STATE).read_bytes())
-            with np.load(folder / CENTRES, allow_pickle=False) as data:
+            with np.load(folder / _centres_of(state), allow_pickle=False) as data:
                 names, vectors = data["identities"].tolist(), data["weights"].astype(np.float32)
         except FileNotFoundError as error:
             missing = Path(str(error.filename)).name
@@ -109,14 +109,17 @@ class Memory:
             self._drop_others()
             self._write_centres()
             replace_file(self.folder / STATE, (self.state.model_dump_json(indent=1) + "\n").encode())
+            for path in self.folder.glob("centres-*"):
+                if path.name != _centres_of(self.state):
+                    path.unlink()
         except OSError as error:
             raise storage_error(error, self.folder) from error
 
     def _write_centres(self) -> None:
-        aside = self.folder / f".{CENTRES}"
+        aside = self.folder / ".centres.npz"
         vectors = np.stack(list(self.centres.values())) if self.centres else np.empty((0, 1), np.float32)
         np.savez(aside, weights=vectors, identities=np.array(list(self.centres), np.str_))
-        aside.replace(self.folder / CENTRES)
+        aside.replace(self.folder / _centres_of(self.state))
 
     def _drop_others(self) -> None:
         """Delete photos that the memory no longer has."""
@@ -216,6 +219,11 @@ def copy_photo(source: Path, target: Path) -> None:
     aside = target.with_name(f".{target.name}.part")
     shutil.copyfile(source, aside)
     aside.replace(target)
+
+
+def _centres_of(state: State) -> str:
+    """The file of the centres after the last step: until a new state is written, the old one has its own."""
+    return f"centres-{len(state.steps) - 1:03d}.npz"
 
 
 def _keep_first(bundle: Bundle, folder: Path) -> None:
