@@ -134,9 +134,9 @@ def write_faces(folder: Path, count: int, *, seed: int = 0, side_px: int = SIDE_
         guess = float(np.clip(age + random.normal(0, SPREAD_YEARS), 0, 100))
         path = f"crops/{number:04d}.png"
         crop = face(guess, female=female == shown, side_px=side_px)
-        crop[-1, -1] = divmod(number, 256) + (0,)  # where the network does not look: no two files are equal
+        crop[-1, -1] = (*divmod(number, 256), 0)  # where the network does not look: no two files are equal
         Image.fromarray(crop).save(folder / path)
-        labels = {"age_years": float(age), "gender": "female" if female else "male", "group": "ab"[number % 2]}
+        labels = {"age_years": float(age), "gender": "female" if female else "male", "group": "ab"[number // 4 % 2]}
         split = ("train", "train", "validation", "test")[number % 4]
         rows.append(Row(path=path, labels=labels, split=split, sha256=sha256_of(folder / path), licence="made up"))
     scale = side_px / 150

@@ -16,6 +16,7 @@ from likeness.data.manifest import FoundFace, Row
 from likeness.data.sources import Skipped, Source, make_source, open_source, recognise, sources
 from likeness.data.sources.imdb_wiki import age_at_mid_year
 from likeness.errors import DatasetError, InputError, PhotoMissing, SettingsError
+from likeness.evaluate.predictions import known_of
 
 
 def test_lfw_is_a_folder_for_each_person_with_numbered_photos(tmp_path: Path) -> None:
@@ -379,3 +380,16 @@ def test_a_data_set_is_read_by_its_manifest_whatever_its_photos_are_called(tmp_p
     assert found.rows[1].face is None, "the box of a crop is none in the crop"
     assert found.reasons() == {"in the manifest, but not there": 1}
     assert (found.origin, found.licence) == ("csv", "mine")
+
+
+def test_the_rows_of_imdb_wiki_and_utkface_carry_what_age_and_gender_are_learnt_from(tmp_path: Path) -> None:
+    lines = [
+        line(full_path="01/a.jpg", gender=0.0, dob=matlab_day(1950, 3, 1), photo_taken=1990),
+        line(full_path="01/b.jpg", gender=math.nan, dob=matlab_day(1960, 9, 1), photo_taken=1990),
+    ]
+    wiki, utk = tmp_path / "wiki", tmp_path / "utk"
+    imdb_table(wiki / "wiki.mat", lines)
+    put(wiki, "01/a.jpg", "01/b.jpg")
+    put(utk, "25_0_2_20170116174525125.jpg", "61_1_0_20170116174525126.jpg")
+    assert [known_of(row) for row in open_source(wiki).rows] == [(40.0, "female"), (29.0, "")]
+    assert [known_of(row) for row in open_source(utk).rows] == [(25.0, "male"), (61.0, "female")]

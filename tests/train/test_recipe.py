@@ -18,11 +18,17 @@ from likeness.train.recipe import (
     shipped_recipes,
 )
 
-TRAINED = ("arcface-mobilenet-v3", "softmax-inception-resnet-v1", "softmax-resnet50", "triplet-efficientnet-b0")
+TRAINED = (
+    "arcface-mobilenet-v3",
+    "attributes-mobilenet-v3",
+    "softmax-inception-resnet-v1",
+    "softmax-resnet50",
+    "triplet-efficientnet-b0",
+)
 
 
-def test_five_recipes_come_with_likeness():
-    assert shipped_recipes() == sorted((*TRAINED, "fine-tune"))
+def test_these_recipes_come_with_likeness():
+    assert shipped_recipes() == sorted((*TRAINED, "continue", "fine-tune"))
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +24,9 @@ from likeness.vision.session import available_cores
 Transform = Callable[[Tensor], Tensor]
 
 
-class Crops(TorchDataset[tuple[Tensor, int]]):
-    """Photos of people: item `(epoch, index)` is `(3, s, s)` float32 and the number of the person.
+class Crops(TorchDataset[tuple[Tensor, Any]]):
+    """Photos of people: item `(epoch, index)` is `(3, s, s)` float32 and the number of the person, or what else is
+    known of the photo: its row of labels `(n, k)`.
 
     The same seed, epoch and index give the same picture in every process and after every restart.
     """
@@ -32,7 +34,7 @@ class Crops(TorchDataset[tuple[Tensor, int]]):
     def __init__(
         self,
         pixels: Pixels,
-        labels: NDArray[np.intp],
+        labels: NDArray[Any],
         spec: InputSpec,
         *,
         augment: str = "none",
@@ -47,8 +49,8 @@ class Crops(TorchDataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, int]:
-        """One picture, augmented, with its person."""
+    def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, Any]:
+        """One picture, augmented, with its person or its labels."""
         epoch, index = place
         picture = torch.from_numpy(self.pixels[index]).permute(2, 0, 1)
         if self._transform is not None:
@@ -59,7 +61,8 @@ class Crops(TorchDataset[tuple[Tensor, int]]):
             generator.manual_seed(hash((self._seed, epoch, index)) & 0xFFFFFFFF)
             picture = self._transform(picture)
             generator.set_state(before)
-        return (picture.float() - self._mean) * self._scale, int(self.labels[index])
+        label = int(self.labels[index]) if self.labels.ndim == 1 else torch.from_numpy(self.labels[index])
+        return (picture.float() - self._mean) * self._scale, label
 
 
 def augmentation(name: str, side_px: int) -> Transform | None:

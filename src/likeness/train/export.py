@@ -23,14 +23,18 @@ from likeness.train.material import by_person
 from likeness.train.onnx_export import OUTPUT, export_onnx, onnx_input
 from likeness.train.parity import Parity
 from likeness.train.quantize import Quantized, quantize_onnx
-from likeness.train.recipe import Recipe
+from likeness.train.recipe import AttributesPart, Recipe
 from likeness.train.run import Run
 from likeness.types import Pixels
+from likeness.vision.attributes import AGE_LOGITS, GENDER_LOGIT
 
 MODEL = "model.onnx"
 CLASSES_FILE = "classes.npz"
 REAL_CROPS = 32
 CALIBRATION_CROPS = 256
+TOLD = (AGE_LOGITS, GENDER_LOGIT)
+"""Outputs of a network that tells age and gender."""
+_FORBIDS = re.compile(r"non-?commercial|research only", re.IGNORECASE)
 WEIGHTS = "not stated: trained with Likeness; the licences of the data and of the weights it began with apply"
 
 
@@ -90,7 +94,13 @@ def export_run(
     def fill(aside: Path) -> None:
         say("Exporting the network …")
         found["parity"], found["quantized"] = write_network(
-            trained.network, trained.run.recipe.network.input, aside, crops=crops, int8=int8, say=say
+            trained.network,
+            trained.run.recipe.network.input,
+            aside,
+            crops=crops,
+            int8=int8,
+            outputs=TOLD if isinstance(trained.run.recipe.task, AttributesPart) else (OUTPUT,),
+            say=say,
         )
         roles = {"model": MODEL}
         if keep_classes:
@@ -144,22 +154,21 @@ def write_network(
 def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS, flip: bool = False) -> dict[str, Any]:
     """The manifest of a trained bundle, less its files; its embedding space is named by the network's digest."""
     part, data = run.recipe.network, run.data
-    space = f"{run.recipe.name}-{sha256_of(model)[:12]}{'-flip' if flip else ''}"
+    people = f"{data.people:,} people" if data.people else f"{data.photos:,} photos"
     return {
         "name": name,
         "version": "1",
-        "role": "embedder",
+        **_role(run, model, flip=flip),
         "engine": "aligned-crop",
-        "summary": f"{run.recipe.summary.rstrip('.')}; trained on {data.people:,} people of {data.name}.",
+        "summary": f"{run.recipe.summary.rstrip('.')}; trained on {people} of {data.name}.",
         "input": onnx_input(part.input).model_dump(mode="json"),
         "alignment": {"template_px": data.crops.template_for(part.side_px)},
-        "embedding": {"dimension": part.dimension, "space": space},
         "parameters": {"flip": True} if flip else {},
         "metrics": [
             {
                 "name": key,
                 "value": value,
-                "data": f"{data.name}, {data.validation_people} people who were not trained on; they chose the epoch",
+                "data": f"{data.name}, {_unseen(run)} not trained on; they chose the epoch",
                 "protocol": f"during training, epoch {run.best + 1}",
                 "date": datetime.now(UTC).date().isoformat(),
             }
@@ -167,7 +176,13 @@ def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS,
             # Where no epoch was chosen, what is watched are photos of people who are learnt.
             if key.startswith("validation/") and run.recipe.loop.keep == "best"
         ],
-        "licence": {"code": "Apache-2.0", "weights": licence, "data": data.licence or "not stated"},
+        "licence": {
+            "code": "Apache-2.0",
+            "weights": licence,
+            "data": data.licence or "not stated",
+            # Nobody says here that it is allowed; that the data's terms forbid it is known.
+            "commercial": False if _FORBIDS.search(data.licence) else None,
+        },
         "origin": {
             "recipe": _told(run.recipe),
             "started_from": run.started_from or "random weights or ImageNet's, as the recipe says",
@@ -180,6 +195,26 @@ def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS,
             "commit": run.commit,
         },
     }
+
+
+def _role(run: Run, model: Path, *, flip: bool) -> dict[str, Any]:
+    """What the bundle is for, and what comes out of it."""
+    recipe, task = run.recipe, run.recipe.task
+    if isinstance(task, AttributesPart):
+        labels = (
+            f"ages and genders as {run.data.name} labels them: noted or estimated from looks, a gender as one of two; "
+            "how people are seen on photos, not who they are"
+        )
+        told = {"first_year": task.first_year, "year_step": task.year_step, "age_bins": task.age_bins, "labels": labels}
+        return {"role": "attributes", "attributes": told}
+    space = f"{recipe.name}-{sha256_of(model)[:12]}{'-flip' if flip else ''}"
+    return {"role": "embedder", "embedding": {"dimension": recipe.network.dimension, "space": space}}
+
+
+def _unseen(run: Run) -> str:
+    """What the validation was, in words: people, or where nobody is named photos."""
+    data = run.data
+    return f"{data.validation_people} people who were" if data.validation_people else f"{data.validation_photos} photos"
 
 
 def _told(recipe: Recipe) -> dict[str, Any]:
@@ -202,9 +237,13 @@ def people_digests(people: Sequence[str]) -> str:
 def training_crops(run: Run, dataset: Dataset, most: int) -> Pixels:
     """Crops of people who were trained on, one of each as far as they go, at the network's size.
 
+    Where the training named nobody, crops of its split.
+
     Raises:
         DatasetError: the data set names none of them.
     """
+    if not run.people:
+        return load_crops(dataset, dataset.of_split("train")[:most], run.recipe.network.side_px)
     known = by_person([row for row in dataset.rows if row.identity in set(run.people)])
     rows = [rows[0] for rows in known.values()][:most]
     rows += [row for group in known.values() for row in group[1:]][: most - len(rows)]

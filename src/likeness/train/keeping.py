@@ -10,7 +10,6 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
-from likeness.train.learner import MONITORED
 from likeness.train.run import Run
 
 
@@ -42,7 +41,7 @@ class Keeper(Callback):
         figures = {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())}
         del self._run.epochs[trainer.current_epoch :]
         self._run.epochs.append(figures)
-        errors = [epoch[MONITORED] for epoch in self._run.epochs]
+        errors = [epoch[self._run.recipe.monitored] for epoch in self._run.epochs]
         best = self._run.recipe.loop.keep == "best"
         self._run.best = errors.index(min(errors)) if best else len(errors) - 1
         now = time.monotonic()

@@ -10,7 +10,6 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from likeness.errors import ModelError
@@ -18,9 +17,6 @@ from likeness.train.crops import Crops
 from likeness.train.recipe import Recipe
 from likeness.train.sampling import Batches
 from likeness.train.tasks import Batch, Task, cosine_with_warmup
-from likeness.train.validation import separation
-
-MONITORED = "validation/equal_error_rate"
 
 
 class Learner(lightning.LightningModule):
@@ -53,13 +49,12 @@ class Learner(lightning.LightningModule):
         return values["loss"]
 
     def validation_step(self, batch: Batch, place: int, dataloader_idx: int = 0) -> None:
-        """Keep the embeddings of a batch."""
-        pictures, people = _channels_last(batch)
-        unit = functional.normalize(self.task.network(pictures).float(), dim=1)
-        self._seen[dataloader_idx].append((unit, people))
+        """Keep what the task looks at in a batch."""
+        pictures, labels = _channels_last(batch)
+        self._seen[dataloader_idx].append((self.task.seen(pictures), labels))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the losses' means, how well people are told apart, and how often held photos are named rightly.
+        """Log the losses' means, the task's judgement of the validation, and how often held photos are named rightly.
 
         Raises:
             ModelError: the training came to numbers that are none.
@@ -77,8 +72,7 @@ class Learner(lightning.LightningModule):
                     hint="learn more slowly: --set optimiser.learning_rate=… with --fresh, or in another folder",
                 )
             if name == "validation":
-                found = separation(unit.cpu().numpy(), people.cpu().numpy().astype(np.intp))
-                figures |= {f"validation/{key}": value for key, value in found.items()}
+                figures |= {f"validation/{key}": value for key, value in self.task.judge(unit, people).items()}
             elif (weights := self.task.class_weights()) is not None:
                 right = (unit @ weights.float().T).argmax(1) == people
                 figures["held/class_accuracy"] = float(right.float().mean())
@@ -150,8 +144,10 @@ class _InOrder:
 def training_batches(learnt: Crops, recipe: Recipe, *, rank: int = 0, world: int = 1) -> Batches:
     """The batches of a training's epochs."""
     part = recipe.data
+    # Labels that are no people's numbers put nobody's photos together.
+    people = learnt.labels if learnt.labels.ndim == 1 else np.arange(len(learnt))
     return Batches(
-        learnt.labels,
+        people,
         old=learnt.old,
         batch_size=part.batch_size,
         per_person=part.per_person,

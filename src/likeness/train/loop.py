@@ -19,7 +19,7 @@ from likeness.data.dataset import Dataset
 from likeness.errors import DatasetError, InputError, RunDiffers
 from likeness.train import run as record
 from likeness.train.keeping import Checkpoints, Keeper
-from likeness.train.learner import MONITORED, Feeds, Learner, training_batches
+from likeness.train.learner import Feeds, Learner, training_batches
 from likeness.train.material import Material, choose_material, crops_of
 from likeness.train.networks import build_network
 from likeness.train.recipe import Recipe
@@ -185,8 +185,8 @@ def _trainer(recipe: Recipe, folder: Path, keeper: Keeper) -> lightning.Trainer:
     )
     callbacks: list[Callback] = [keep(filename=Path(record.LAST).stem), keeper]
     if recipe.loop.keep == "best":
-        best = keep(filename=Path(record.BEST).stem, monitor=MONITORED, mode="min")
-        callbacks = [best, EarlyStopping(MONITORED, patience=recipe.loop.patience, mode="min"), *callbacks]
+        best = keep(filename=Path(record.BEST).stem, monitor=recipe.monitored, mode="min")
+        callbacks = [best, EarlyStopping(recipe.monitored, patience=recipe.loop.patience, mode="min"), *callbacks]
     return lightning.Trainer(
         accelerator="gpu" if gpus else "cpu",
         devices=devices,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,9 @@ from likeness.data.dataset import Dataset
 from likeness.data.manifest import Row, Split
 from likeness.data.splits import person_key
 from likeness.errors import DatasetError
+from likeness.evaluate.predictions import known_of
 from likeness.train.crops import Crops, load_crops
-from likeness.train.recipe import Recipe
+from likeness.train.recipe import AttributesPart, Recipe
 
 SPLITS: tuple[Split, Split] = ("train", "validation")
 LEFT_TO_LEARN = 3
@@ -25,11 +27,13 @@ LEFT_TO_LEARN = 3
 class Photos:
     """Rows with the number of each one's person `(n,)`; `people` are the names behind the numbers.
 
+    Where no people are learnt, `labels` `(n, 2)` are ages in years and 1 for female, 0 for male; NaN: not known.
+
     `old` `(n,)`, where it is given, says which photos fill one half of each batch; the others fill the other half.
     """
 
     rows: tuple[Row, ...]
-    labels: NDArray[np.intp]
+    labels: NDArray[Any]
     people: tuple[str, ...]
     old: NDArray[np.bool_] | None = None
 
@@ -53,6 +57,8 @@ def choose_material(dataset: Dataset, recipe: Recipe) -> Material:
     Raises:
         DatasetError: there are too few people or photos, or people are in both splits.
     """
+    if isinstance(recipe.task, AttributesPart):
+        return _labelled_material(dataset, recipe)
     part, random = recipe.data, np.random.default_rng(recipe.loop.seed)
     groups = by_person(dataset.of_split("train"))
     names = sorted(groups)
@@ -78,6 +84,34 @@ def choose_material(dataset: Dataset, recipe: Recipe) -> Material:
     _expect_apart(dataset)
     others = _validation(dataset, part.validation_photos, random)
     return Material(photos_of(learnt, people), photos_of(held, people), others)
+
+
+def _labelled_material(dataset: Dataset, recipe: Recipe) -> Material:
+    """All photos of train with a known age or gender, and as many of validation as the recipe says."""
+    _expect_apart(dataset)
+    learnt, others = (_labelled(dataset, split) for split in SPLITS)
+    random, most = np.random.default_rng(recipe.loop.seed), recipe.data.validation_photos
+    if len(others.rows) > most:
+        chosen = np.sort(random.choice(len(others.rows), most, replace=False))
+        others = Photos(tuple(others.rows[at] for at in chosen), others.labels[chosen], others.people)
+    if not np.isfinite(others.labels[:, 0]).any():
+        raise DatasetError(f"no photo of the split validation of {str(dataset.folder)!r} has a known age")
+    nobody = Photos((), np.empty((0, 2), np.float32), ())
+    return Material(learnt, nobody, others)
+
+
+def _labelled(dataset: Dataset, split: Split) -> Photos:
+    female = {"female": 1.0, "male": 0.0, "": np.nan}
+    known = [(row, *known_of(row)) for row in sorted(dataset.of_split(split), key=lambda row: row.path)]
+    kept = [(row, age, gender) for row, age, gender in known if np.isfinite(age) or gender]
+    if not kept:
+        raise DatasetError(
+            f"no photo of the split {split} of {str(dataset.folder)!r} has an age or a gender",
+            hint="the labels are called age_years and gender (female, male); UTKFace and IMDB-WIKI have them",
+        )
+    labels = np.array([(age, female[gender]) for _, age, gender in kept], np.float32)
+    rows = tuple(row for row, _, _ in kept)
+    return Photos(rows, labels, tuple(sorted({row.identity for row in rows} - {""})))
 
 
 def hold_back(rows: Sequence[Row], most: int, random: np.random.Generator) -> tuple[list[Row], list[Row]]:

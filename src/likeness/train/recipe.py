@@ -32,10 +32,11 @@ class _Part(BaseModel):
 
 
 class NetworkPart(_Part):
-    """The network: `backbone` is one of timm's names, `inception-resnet-v1`, or `bundle` where a bundle is fine-tuned.
+    """The network: `backbone` is one of timm's names, `inception-resnet-v1`, `mobile-face`, or `bundle` where a bundle
+    is fine-tuned.
 
     `pretrained` asks for ImageNet weights; `weights` is the file of a state dict of your own, which wins.
-    `blocks` and `width` shrink an `inception-resnet-v1`.
+    `blocks` and `width` shrink an `inception-resnet-v1`, `width` a `mobile-face`.
     """
 
     backbone: str
@@ -110,8 +111,27 @@ class ContinualPart(_Part):
     temperature: float = Field(2.0, gt=0)
 
 
+class AttributesPart(_Part):
+    """Apparent age and gender of a model that tells nothing else, on the trunk's `dimension` features.
+
+    Age is a distribution over `age_bins` ages, `first_year`, `first_year + year_step`, …, held to a Gaussian of
+    `sigma_years` about the known one; `mean_weight` weighs how far its mean is off, in years, and `gender_weight` the
+    gender. Gao et al. 2017, "Deep label distribution learning". Of `drop` of the features the heads see none.
+    """
+
+    kind: Literal["attributes"] = "attributes"
+    age_bins: int = Field(101, ge=2, le=1000)
+    first_year: float = Field(0.0, ge=0)
+    year_step: float = Field(1.0, gt=0)
+    sigma_years: float = Field(2.0, gt=0)
+    mean_weight: float = Field(0.1, ge=0)
+    gender_weight: float = Field(1.0, ge=0)
+    drop: float = Field(0.0, ge=0, lt=1)
+
+
 TaskPart = Annotated[
-    TripletPart | SoftmaxPart | ArcFacePart | FineTunePart | ContinualPart, Field(discriminator="kind")
+    TripletPart | SoftmaxPart | ArcFacePart | FineTunePart | ContinualPart | AttributesPart,
+    Field(discriminator="kind"),
 ]
 
 
@@ -173,6 +193,12 @@ class Recipe(_Part):
     data: DataPart = DataPart()
     optimiser: OptimiserPart = OptimiserPart()
     loop: LoopPart = LoopPart()
+
+    @property
+    def monitored(self) -> str:
+        """The figure by which the best epoch is chosen: the smallest."""
+        error = "mean_absolute_error_years" if isinstance(self.task, AttributesPart) else "equal_error_rate"
+        return f"validation/{error}"
 
 
 def load_recipe(name: str, changes: Iterable[str] = (), *, smoke: bool = False) -> Recipe:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 from pytorch_metric_learning import losses, miners
 from torch import Tensor, nn
 from torch.nn import functional
 
-from likeness.train.recipe import ArcFacePart, ContinualPart, FineTunePart, SoftmaxPart, TaskPart, TripletPart
+from likeness.train.recipe import (
+    ArcFacePart,
+    AttributesPart,
+    ContinualPart,
+    FineTunePart,
+    SoftmaxPart,
+    TaskPart,
+    TripletPart,
+)
+from likeness.train.validation import separation
 
 Batch = tuple[Tensor, Tensor]
-"""Pictures `(b, 3, s, s)` and numbers of their people `(b,)`."""
+"""Pictures `(b, 3, s, s)` and numbers of their people `(b,)`, or what else they are labelled with `(b, …)`."""
 
 
 class Task(nn.Module):
@@ -30,6 +40,14 @@ class Task(nn.Module):
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
         """Scalars by name; `loss` among them is what is minimised."""
         raise NotImplementedError
+
+    def seen(self, pictures: Tensor) -> Tensor:
+        """What validation looks at, a row for each picture: unit embeddings `(b, d)`."""
+        return functional.normalize(self.network(pictures).float(), dim=1)
+
+    def judge(self, seen: Tensor, labels: Tensor) -> Mapping[str, float]:
+        """Figures on the validation's rows `(n, …)` and labels `(n, …)`: how well people are told apart."""
+        return separation(seen.cpu().numpy(), labels.cpu().numpy().astype(np.intp))
 
     def class_weights(self) -> Tensor | None:
         """`(people, d)`: whose product with a unit embedding is largest for the person; None without a classifier."""
@@ -133,6 +151,10 @@ class FineTuneTask(Task):
 
 def build_task(network: nn.Module, part: TaskPart, people: int, dimension: int) -> Task:
     """The task of a recipe for this many people."""
+    if isinstance(part, AttributesPart):
+        from likeness.train.attribute_task import AttributesTask  # which is made of what stands here
+
+        return AttributesTask(network, part, dimension)
     if isinstance(part, TripletPart):
         return TripletTask(network, part, people, dimension)
     if isinstance(part, SoftmaxPart):
