@@ -9,6 +9,7 @@ import pytest
 import torch
 from varied_people import Said, write_varied
 
+from likeness.bundle import PACKAGED, Bundle
 from likeness.cli import run
 from likeness.data.crop import crop_dataset, open_cropper
 from likeness.data.dataset import Dataset, Facts
@@ -16,6 +17,7 @@ from likeness.data.sources import open_source
 from likeness.settings import Settings
 from likeness.train.loop import train
 from likeness.train.recipe import load_recipe
+from likeness.vision.detect import Detector
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,3 +69,10 @@ def short(hard: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = load_recipe("softmax-resnet50", ["loop.epochs=4", "data.hold_photos=6", "data.workers=0"], smoke=True)
     train(hard, recipe, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def detector_teacher() -> Detector:
+    """The day-one detector."""
+    teacher: Detector = Bundle.read(PACKAGED / "mtcnn").load(threads=1)
+    return teacher

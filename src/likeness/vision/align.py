@@ -36,7 +36,12 @@ def align(pixels: Pixels, landmarks_px: Vector, template_px: Vector, side_px: in
         return np.zeros((side_px, side_px, 3), np.uint8)
     linear = np.linalg.inv(matrix[:, :2])
     back = np.column_stack([linear, -linear @ matrix[:, 2]])
-    image, back = _reduced(Image.fromarray(pixels), back, side_px, 1 / shrink)
+    return cut_out(Image.fromarray(pixels), back, side_px)
+
+
+def cut_out(image: Image.Image, back: NDArray[np.float64], side_px: int) -> Pixels:
+    """A `(side_px, side_px, 3)` crop; `back (2, 3)` turns, scales and moves its coordinates to the picture's."""
+    image, back = _reduced(image, back, side_px, float(np.hypot(back[0, 0], back[1, 0])))
     crop = image.transform((side_px, side_px), Image.Transform.AFFINE, tuple(back.ravel()), Image.Resampling.BILINEAR)
     return np.asarray(crop)
 
