@@ -39,7 +39,7 @@ def losses(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 def signed(value: float) -> str:
     """A difference of shares: `+1.20%`."""
-    return f"{value:+.2%}"
+    return f"{round(value, 6) + 0.0:+.2%}"  # never a minus before nothing
 
 
 def course(steps: Sequence[Mapping[str, Any]], *, columns: tuple[str, ...] = COURSE) -> Table:

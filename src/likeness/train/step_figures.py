@@ -129,7 +129,7 @@ def _fallen(done: Comparison | None) -> dict[str, Any] | None:
         "before_rank_1": done.old.rank_1,
         "after_rank_1": done.new.rank_1,
         "lost": done.old.rank_1 - done.new.rank_1,
-        "lost_interval": (0.0 - high, 0.0 - low),  # never a minus before nothing
+        "lost_interval": (0.0 - high, 0.0 - low),
         "match_accuracy": {"before": done.old.match_accuracy, "after": done.new.match_accuracy},
     }
 
