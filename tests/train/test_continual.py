@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from likeness.train.export import export_run
 from likeness.train.loop import train
 from likeness.train.memory import EXEMPLAR, HELD, Memory, forget_person, rows_used
 from likeness.train.recipe import Recipe, load_recipe
+from likeness.train.run import Run
 from likeness.train.steps import Asked, Places, Stepped
 
 OLD, FIRST, SECOND, STRANGERS = ([f"{kind}-{number}" for number in range(6)] for kind in ("old", "one", "two", "else"))
@@ -86,6 +87,7 @@ def step(
     watching: object = watch,
     fresh: bool = False,
     name: str | None = None,
+    say: Callable[[str], None] = lambda text: None,
     **asked: object,
 ) -> Stepped:
     begun = (folder / "memory" / "memory.json").is_file()
@@ -97,7 +99,7 @@ def step(
         Places(folder / "memory", folder / "models", name),
         Asked(**told),
         settings=Settings.load(),
-        say=lambda text: None,
+        say=say,
         watch=watching,
         fresh=fresh,
     )
@@ -236,25 +238,27 @@ def test_a_step_beyond_its_budget_is_not_published_and_is_within_a_larger_one(wo
     assert said.code == 6
     assert "was not published" in said.err
     assert "over budget" in said.out
+    # Old galleries lost more than old people did: at a budget between the two the space decides.
+    galleries = refused.report["old_galleries"]["old people"]["lost"]
+    assert refused.report["old_people"]["lost"] < 0.2 < galleries
+    said = command("train", "--continue", world.start.folder, *places, *more, "--budget", "0.2", "--keep-space")
+    assert said.code == 6
+    assert "in old galleries fell" in said.err
     said = command(
-        "train",
-        "--continue",
-        world.start.folder,
-        *places,
-        *more,
-        "--budget",
-        1,
-        "--json",
-        "--report",
-        tmp_path / "told",
+        *("train", "--continue", world.start.folder, *places, *more),
+        *("--budget", "0.2", "--json", "--report", tmp_path / "told"),
     )
     assert said.code == 0, said.err
+    assert "gallery re-embed --model start-1" in said.err
     told = json.loads(said.out)
     assert told["training"]["seconds"] == refused.report["training"]["seconds"]
     assert told["published"] is True
     assert Path(told["bundle"]) == tmp_path / "models" / "start-1"
     assert (tmp_path / "told" / "report.html").is_file()
-    assert Memory.read(tmp_path / "memory").step == 1
+    memory, made = Memory.read(tmp_path / "memory"), Bundle.read(tmp_path / "models" / "start-1")
+    assert memory.step == 1
+    assert made.manifest.embedding.space != world.start.manifest.embedding.space
+    assert memory.first.manifest.embedding == made.manifest.embedding, "later steps are held to this one"
     said = command("train", "--memory", tmp_path / "memory", "--forget", OLD[0])
     assert said.code == 0
     assert OLD[0] not in Memory.read(tmp_path / "memory").centres
@@ -274,9 +278,14 @@ def test_a_step_that_is_stopped_goes_on_to_the_same_network(world, one, tmp_path
     assert (tmp_path / "memory" / "steps" / "001" / "checkpoints" / "last.ckpt").is_file()
     with pytest.raises(RunDiffers):
         step(world, tmp_path, world.second)
-    again = step(world, tmp_path, world.first)
-    assert again.report["training"]["epochs"] == one[0].report["training"]["epochs"]
-    assert again.report["old_people"] == one[0].report["old_people"]
+    with pytest.raises(Stopped):  # when it is trained: the same weights would be exported to the same file
+        step(world, tmp_path, world.first, say=_stop_at_export)
+    assert Run.read(tmp_path / "memory" / "steps" / "001").epochs == one[0].report["training"]["epochs"]
+
+
+def _stop_at_export(text: str) -> None:
+    if text.startswith("Exporting"):
+        raise Stopped
 
 
 def test_photos_that_are_known_teach_nothing(world, tmp_path):
