@@ -60,5 +60,6 @@ class CropNetwork:
         views = np.concatenate([crops, crops[:, :, ::-1]]) if self._flip else crops
         found = self._session.run_named(faces=self._input.prepare(views))
         if self._flip:
-            found = {name: (values[: len(crops)] + values[len(crops) :]) / 2 for name, values in found.items()}
+            half = np.float32(0.5)
+            found = {name: half * (values[: len(crops)] + values[len(crops) :]) for name, values in found.items()}
         return found
