@@ -94,8 +94,9 @@ def _list(flags: Flags, names: list[str]) -> None:
         for recipe in recipes:
             flags.output.json(recipe.model_dump(mode="json"))
         return
-    rows = [(recipe.name, f"{recipe.student.side_px} px", recipe.summary) for recipe in recipes]
-    flags.output.table(("student", "input", "what it is"), rows)
+    kinds = {"cut": "cut out of its teacher", "fresh": "its own weights"}
+    rows = [(recipe.name, kinds[recipe.student.kind], recipe.summary) for recipe in recipes]
+    flags.output.table(("student", "begins with", "what it is"), rows)
 
 
 def _show(flags: Flags, done: Distillation, folder: Path) -> None:

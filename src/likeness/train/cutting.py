@@ -1,12 +1,11 @@
-"""A student cut out of its teacher: layer by layer, by least squares on the teacher's feature maps.
+"""A student cut out of its teacher: layer by layer, on the teacher's feature maps.
 
-The student walks through the teacher's layers in order. Each of its convolutions is fitted so that, from what the
-student itself sees, it gives what the teacher's gives at the same places of the face; a student with smaller crops
-reads the teacher's map off at its own cells. Between the two convolutions of a block only those channels stay that
-the second needs most. He et al. 2017, "Channel Pruning for Accelerating Very Deep Neural Networks", with channels
-eliminated one by one by what their loss costs after refitting the others (Hassibi and Stork 1993, "Optimal Brain
-Surgeon", by groups of weights) in place of the LASSO. No gradient is followed: a few hundred faces suffice, and
-distillation goes on from there.
+The student walks through the teacher's layers in order. A stem of its own learns what the teacher's gives. Each
+convolution of the blocks is then fitted by least squares so that, from what the student itself sees, it gives what the
+teacher's gives at the same places; between the two convolutions of a block only those channels stay that the second
+needs most. He et al. 2017, "Channel Pruning for Accelerating Very Deep Neural Networks", with channels eliminated few
+by few by what their loss costs after refitting the others (Hassibi and Stork 1993, "Optimal Brain Surgeon", by groups
+of weights) in place of the LASSO. A thousand faces suffice, and distillation goes on from there.
 """
 
 from __future__ import annotations
@@ -21,13 +20,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from likeness.convert.dlib_resnet import CHANNEL_SCALE
-from likeness.train.residual import Grid, ResidualBlock, ResidualNet
+from likeness.train.distil_losses import map_loss
+from likeness.train.residual import ResidualBlock, ResidualNet, WholeStem
 
 Matrix = NDArray[np.float64]
 PLACES = 24_000
 """Places of all crops' maps that a layer is fitted on, at most."""
+AT_ONCE = 1 / 16
+"""Share of the channels left that go together: each going changes what the others are worth."""
 _BATCH = 64
+STEM_STEPS = 600
+_STEM_BATCH, _STEM_RATE = 24, 4e-3
 _RIDGE = 1e-3
 """Pull towards the teacher's own weights, as a share of the inputs' mean square."""
 
@@ -44,87 +47,79 @@ class Fitted:
 def cut_student(
     teacher: ResidualNet,
     student: ResidualNet,
-    crops: Callable[[int], Tensor],
+    faces: Tensor,
     *,
     seed: int = 0,
+    stem_steps: int = STEM_STEPS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Fitted]:
-    """Fit `student`, in place, to `teacher` on faces.
-
-    `crops(side_px)` gives the same aligned faces `(n, 3, side_px, side_px)` uint8 at a side.
-    """
+    """Fit `student`, in place, to `teacher` on aligned faces `(n, 3, 150, 150)` uint8."""
     generator = torch.Generator().manual_seed(seed)
-    seen, told = crops(student.side_px), crops(teacher.side_px)
-    its, mine = teacher.grids(), student.grids()
+    total = len(student.blocks) + 1
+    found = [_fit_stem(teacher, student, faces, stem_steps, generator)]
+    progress(1, total)
     with torch.inference_mode():
-        found = [_fit_stem(teacher, student, seen, told, generator)]
-        x, y = _batched(student.begin, seen), _batched(teacher.begin, told)
+        x, y = _batched(student.begin, faces), _batched(teacher.begin, faces)
         for index, (block, model) in enumerate(zip(student.blocks, teacher.blocks, strict=True)):
             assert isinstance(block, ResidualBlock)
             assert isinstance(model, ResidualBlock)
-            fit = _BlockFit(block, model, (its[index + 2], mine[index + 2]), generator)
+            fit = _BlockFit(block, model, generator)
             found += [replace(each, layer=f"block{index}.{each.layer}") for each in fit.run(x, y)]
             x, y = _batched(block, x), _batched(model, y)
-            progress(index + 1, len(student.blocks))
+            progress(index + 2, total)
         student.matrix.weight.copy_(teacher.matrix.weight)
     return found
 
 
-def read_off(maps: Tensor, source: Grid, target: Grid, size: int) -> Tensor:
-    """Maps `(n, c, s, s)` of one grid at the `size` × `size` first cells of another, by linear interpolation."""
-    across = _reading(source, maps.shape[2], target, size)
-    return torch.einsum("ts,ncsr,ur->nctu", across, maps, across)
+def keep_channels(inverse: Matrix, weights: Matrix, group: int, keep: int, *, at_once: float = 0.0) -> list[int]:
+    """Which channels to keep of those whose inputs, `group` a channel, have the inverse Gram matrix `inverse`.
 
-
-def _reading(source: Grid, cells: int, target: Grid, size: int) -> Tensor:
-    """`(size, cells)`: each target cell's weights of the source's cells."""
-    centres = target.first + target.step * np.arange(size)
-    places = np.clip((centres - source.first) / source.step, 0, cells - 1)
-    low = np.minimum(places.astype(int), max(0, cells - 2))
-    weights = np.zeros((size, cells), np.float32)
-    rows = np.arange(size)
-    weights[rows, low] = 1 - (places - low)
-    if cells > 1:
-        weights[rows, low + 1] += places - low
-    return torch.from_numpy(weights)
-
-
-def keep_channels(gram: Matrix, cross: Matrix, group: int, keep: int) -> list[int]:
-    """Which channels to keep of those whose inputs have the Gram matrix `gram`, `group` inputs a channel.
-
-    `cross` `(inputs, outputs)` are their products with what is to be given. One channel after the other goes, always
-    the one without which the least squares of the others grow least.
+    `weights` `(inputs, outputs)` are the least squares of all inputs. Always those channels go without which the least
+    squares of the others grow least: one at a time, or the share `at_once` of those that are left.
     """
-    inverse = np.linalg.inv(gram)
-    weights = inverse @ cross
-    alive = list(range(len(gram) // group))
+    inverse, weights = inverse.copy(), weights.copy()
+    alive = np.arange(len(inverse) // group)
     while len(alive) > keep:
-        places = np.array(alive)[:, None] * group + np.arange(group)
+        places = alive[:, None] * group + np.arange(group)
         blocks = inverse[places[:, :, None], places[:, None, :]]
         theirs = weights[places]
         cost = np.einsum("kgo,kgo->k", theirs, np.linalg.solve(blocks, theirs))
-        gone = alive.pop(int(cost.argmin()))
-        at = np.arange(gone * group, (gone + 1) * group)
+        going = min(len(alive) - keep, max(1, int(at_once * len(alive))))
+        order = np.argsort(cost, kind="stable")
+        at = places[order[:going]].ravel()
         taken = np.linalg.solve(inverse[np.ix_(at, at)], np.concatenate([inverse[at], weights[at]], axis=1))
         columns = inverse[:, at].copy()
         inverse -= columns @ taken[:, : len(inverse)]
         weights -= columns @ taken[:, len(inverse) :]
-    return alive
+        alive = np.sort(alive[order[going:]])
+    return [int(each) for each in alive]
 
 
 def _fit_stem(
-    teacher: ResidualNet, student: ResidualNet, seen: Tensor, told: Tensor, generator: torch.Generator
+    teacher: ResidualNet, student: ResidualNet, faces: Tensor, steps: int, generator: torch.Generator
 ) -> Fitted:
-    source, target = teacher.grids()[0], student.grids()[0]
-    if student.kernel == teacher.kernel:
+    """A stem of the teacher's form is copied; another learns from gradients, as what it gives is no linear map."""
+    block = student.blocks[0]
+    assert isinstance(block, ResidualBlock)
+    channels = block.conv1.in_channels
+    if isinstance(student.stem, WholeStem):
         student.stem.load_state_dict(teacher.stem.state_dict())
-    else:
-        nn.init.zeros_(student.stem.weight)
-    sums = _Sums(student.stem, len(seen), generator)
-    for at in _batches(len(seen)):
-        wanted = teacher.stem((told[at].float() - teacher.mean) / CHANNEL_SCALE)
-        sums.add((seen[at].float() - student.mean) / CHANNEL_SCALE, read_off(wanted, source, target, target.size))
-    return Fitted("stem", student.stem.out_channels, sums.solve(student.stem))
+        return Fitted("stem", channels, 0.0)
+    optimiser = torch.optim.Adam(student.stem.parameters(), lr=_STEM_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    losses = []
+    for _ in range(steps):
+        batch = faces[torch.randint(len(faces), (min(_STEM_BATCH, len(faces)),), generator=generator)].float()
+        with torch.no_grad():
+            wanted = teacher.begin(batch)
+        loss = map_loss(student.begin(batch), wanted)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+    last = losses[-max(1, steps // 10) :]
+    return Fitted("stem", channels, sum(last) / len(last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +128,6 @@ class _BlockFit:
 
     block: ResidualBlock
     model: ResidualBlock
-    grids: tuple[Grid, Grid]
     generator: torch.Generator
 
     def run(self, x: Tensor, y: Tensor) -> list[Fitted]:
@@ -142,36 +136,34 @@ class _BlockFit:
         # First all of the teacher's inner channels, then those that the second convolution needs most.
         wide = copy.deepcopy(model.conv1)
         sums = _Sums(wide, len(x), self.generator)
-        size = wide(x[:1]).shape[2]
         for at in _batches(len(x)):
-            sums.add(x[at], read_off(model.conv1(y[at]), *self.grids, size))
+            sums.add(x[at], model.conv1(y[at]))
         missed = sums.solve(wide)
         whole = copy.deepcopy(model.conv2)
         sums = _Sums(whole, len(x), self.generator)
         for at in _batches(len(x)):
-            sums.add(functional.relu(wide(x[at])), self._wanted(x[at], y[at], size))
+            sums.add(functional.relu(wide(x[at])), self._wanted(x[at], y[at]))
         kept = sums.choose(whole, block.conv1.out_channels)
         _take(block.conv1, wide, kept)
         return [Fitted("conv1", len(kept), missed), Fitted("conv2", block.width, sums.solve(block.conv2, whole, kept))]
 
-    def _wanted(self, x: Tensor, y: Tensor, size: int) -> Tensor:
-        """What the second convolution should give: the teacher's sum less the student's own skip."""
-        block, model = self.block, self.model
-        total = model.joined(model.conv2(functional.relu(model.conv1(y))), y)
-        skip = block.joined(torch.zeros(len(x), block.width, size, size), x)
-        return (read_off(total, *self.grids, skip.shape[2]) - skip)[:, :, :size, :size]
+    def _wanted(self, x: Tensor, y: Tensor) -> Tensor:
+        """What the second convolution should give: the teacher's, and what the skips differ by."""
+        main = self.model.conv2(functional.relu(self.model.conv1(y)))
+        size = main.shape[2]
+        apart = self.model.joined(main, y) - self.block.joined(torch.zeros_like(main), x)
+        return apart[:, :, :size, :size]
 
 
 class _Sums:
-    """Gram matrix and cross products of a convolution's inputs, a column of ones for the bias among them."""
+    """What a convolution sees at some places of all crops, and should give there: enough for its least squares."""
 
     def __init__(self, layer: nn.Conv2d, crops: int, generator: torch.Generator) -> None:
-        self.layer, self._generator = layer, generator
-        self._crops = crops
-        inputs = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1] + 1
-        self._gram = np.zeros((inputs, inputs))
-        self._cross = np.zeros((inputs, layer.out_channels))
-        self._square, self._sum, self._count = 0.0, np.zeros(layer.out_channels), 0
+        self.layer, self._generator, self._crops = layer, generator, crops
+        inputs, outputs = layer.weight[0].numel(), layer.out_channels
+        self._gram, self._cross = np.zeros((inputs, inputs)), np.zeros((inputs, outputs))
+        self._inputs, self._outputs, self._square = np.zeros(inputs), np.zeros(outputs), 0.0
+        self._count = 0
 
     def add(self, x: Tensor, wanted: Tensor) -> None:
         """Some places of a batch: what the layer sees `(n, c, s, s)` and should give `(n, o, s', s')`."""
@@ -181,12 +173,12 @@ class _Sums:
         chosen = torch.randperm(wanted[:, 0].numel(), generator=self._generator)[:count]
         rows = patches.transpose(1, 2).reshape(-1, patches.shape[1])[chosen]
         values = wanted.permute(0, 2, 3, 1).reshape(-1, wanted.shape[1])[chosen]
-        rows = torch.cat([rows, torch.ones(count, 1)], dim=1)
-        # A batch's products in floats, their sums in doubles: as exact as the ridge asks for, ten times as fast.
+        # A batch's products in floats, their sums in doubles: as exact as the pull asks for, ten times as fast.
         self._gram += (rows.T @ rows).numpy()
         self._cross += (rows.T @ values).numpy()
+        self._inputs += rows.double().sum(dim=0).numpy()
+        self._outputs += values.double().sum(dim=0).numpy()
         self._square += float(values.double().square().sum())
-        self._sum += values.double().sum(dim=0).numpy()
         self._count += count
 
     def solve(self, layer: nn.Conv2d, near: nn.Conv2d | None = None, kept: Sequence[int] | None = None) -> float:
@@ -195,40 +187,48 @@ class _Sums:
         Its inputs are those of the channels `kept`; `near` gives the weights that it is pulled towards, its own if
         None.
         """
-        gram, cross = self._pulled(near or layer)
-        taken = np.arange(len(gram)) if kept is None else self._places(kept)
-        found = np.linalg.solve(gram[np.ix_(taken, taken)], cross[taken])
-        rest = self._square - 2 * float((found * self._cross[taken]).sum())
-        rest += float((found * (self._gram[np.ix_(taken, taken)] @ found)).sum())
-        layer.weight.copy_(torch.from_numpy(found[:-1].T.reshape(layer.weight.shape).astype(np.float32)))
+        gram, cross = self._centred()
+        before, pull = self._before(near or layer), self._pull(gram)
+        at = np.arange(len(gram)) if kept is None else self._places(kept)
+        gram, cross, before = gram[np.ix_(at, at)], cross[at], before[at]
+        found = np.linalg.solve(gram + pull * np.eye(len(gram)), cross + pull * before)
+        bias = (self._outputs - self._inputs[at] @ found) / self._count
+        layer.weight.copy_(torch.from_numpy(found.T.reshape(layer.weight.shape).astype(np.float32)))
         assert layer.bias is not None
-        layer.bias.copy_(torch.from_numpy(found[-1].astype(np.float32)))
-        variance = self._square - float((self._sum**2).sum()) / self._count
+        layer.bias.copy_(torch.from_numpy(bias.astype(np.float32)))
+        variance = self._square - float((self._outputs**2).sum()) / self._count
+        rest = variance - 2 * float((found * cross).sum()) + float((found * (gram @ found)).sum())
         return rest / max(variance, 1e-12)
 
     def choose(self, near: nn.Conv2d, keep: int) -> list[int]:
         """The input channels that the layer needs most."""
         if keep >= near.in_channels:
             return list(range(near.in_channels))
-        gram, cross = self._pulled(near)
-        # The bias stays whatever goes: it is taken out by solving for it first.
-        ones, rest = gram[-1, -1], gram[-1, :-1]
-        inner = gram[:-1, :-1] - np.outer(rest, rest) / ones
-        return keep_channels(inner, cross[:-1] - np.outer(rest, cross[-1]) / ones, near.kernel_size[0] ** 2, keep)
+        gram, cross = self._centred()
+        pull = self._pull(gram)
+        inverse: Matrix = np.linalg.inv(gram + pull * np.eye(len(gram))).astype(np.float64)
+        weights = inverse @ (cross + pull * self._before(near))
+        return keep_channels(inverse, weights, near.kernel_size[0] ** 2, keep, at_once=AT_ONCE)
 
-    def _pulled(self, near: nn.Conv2d) -> tuple[Matrix, Matrix]:
-        pull = _RIDGE * np.trace(self._gram[:-1, :-1]) / (len(self._gram) - 1)
-        before = np.zeros_like(self._cross)
-        if near.weight[0].numel() == len(before) - 1:
-            before[:-1] = near.weight.flatten(1).T.double().numpy()
-        pulls = np.full(len(self._gram), pull)
-        pulls[-1] = 0.0
-        return self._gram + np.diag(pulls), self._cross + pulls[:, None] * before
+    def _centred(self) -> tuple[Matrix, Matrix]:
+        """Gram matrix and cross products about the means: what is left when the bias is solved for."""
+        means = self._inputs / self._count
+        return self._gram - np.outer(means, self._inputs), self._cross - np.outer(means, self._outputs)
+
+    def _pull(self, gram: Matrix) -> float:
+        return float(_RIDGE * np.trace(gram) / len(gram)) + 1e-9
+
+    def _before(self, near: nn.Conv2d) -> Matrix:
+        """Weights that are pulled towards; nothing where the layer given has other inputs than these."""
+        if near.weight[0].numel() != len(self._gram):
+            return np.zeros_like(self._cross)
+        weights: Matrix = near.weight.flatten(1).T.double().numpy()
+        return weights
 
     def _places(self, kept: Sequence[int]) -> NDArray[np.intp]:
         group = self.layer.kernel_size[0] * self.layer.kernel_size[1]
-        places = (np.array(kept)[:, None] * group + np.arange(group)).ravel()
-        return np.append(places, len(self._gram) - 1)
+        places: NDArray[np.intp] = (np.array(kept)[:, None] * group + np.arange(group)).ravel()
+        return places
 
 
 def _take(layer: nn.Conv2d, wide: nn.Conv2d, kept: Sequence[int]) -> None:

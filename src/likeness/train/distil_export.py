@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from likeness.train.crops import load_crops
 from likeness.train.distil_run import Distillation, choose_faces, load_student_of
 from likeness.train.export import CALIBRATION_CROPS, MODEL, REAL_CROPS, WEIGHTS, Exported, expect_name, write_network
 from likeness.train.onnx_export import OUTPUT
+from likeness.train.residual import ResidualNet
 from likeness.train.students import Student
 from likeness.types import Pixels
 from likeness.vision.attributes import AGE_LOGITS, GENDER_LOGIT
@@ -33,7 +35,10 @@ class _All(nn.Module):
 
     def __init__(self, student: Student) -> None:
         super().__init__()
-        self.student = student
+        self.student = copy.deepcopy(student)
+        for module in self.student.modules():
+            if isinstance(module, ResidualNet):
+                module.take_pixels()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """`(n, d)`, and where the student tells them `(n, bins)` and `(n,)`."""

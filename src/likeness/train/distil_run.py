@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from likeness.bundle import Bundle
+from likeness.convert.dlib_resnet import CROP_PX
 from likeness.data.dataset import CropFacts, Dataset, replace_file
 from likeness.data.manifest import Row
 from likeness.errors import DatasetError, RunDiffers
@@ -25,6 +26,7 @@ from likeness.train import run as record
 from likeness.train.crops import load_crops
 from likeness.train.distil import Distiller, Lessons, agreement
 from likeness.train.from_bundle import Watch
+from likeness.train.material import SPLITS
 from likeness.train.recut import recut_crops
 from likeness.train.student_recipe import CutPart, StudentRecipe
 from likeness.train.students import Student, begin_student, blank_student
@@ -239,12 +241,13 @@ class _Work:
             self.say(f"Going on after {distiller.epoch} epochs.")
             return distiller
         part = self.recipe.student
-        few = crops[: part.faces] if isinstance(part, CutPart) else crops[:1]
+        few = resized(crops[: part.faces], CROP_PX) if isinstance(part, CutPart) else crops[:1]
+        torch.manual_seed(self.recipe.schedule.seed)
         with self.watch("cutting out") as progress:
             student, fitted = begin_student(
                 self.recipe,
                 self.teacher.bundle,
-                lambda side_px: resized(few, side_px),
+                few,
                 say=self.say,
                 progress=progress,
             )
@@ -306,7 +309,7 @@ def choose_faces(dataset: Dataset, recipe: StudentRecipe) -> tuple[tuple[Row, ..
     Raises:
         DatasetError: there are fewer faces than two batches, or none to look at.
     """
-    learnt, validation = dataset.of_split("train"), dataset.of_split("validation")
+    learnt, validation = (tuple(row for row in dataset.rows if row.split == split) for split in SPLITS)
     most = recipe.validation_photos
     random = np.random.default_rng(recipe.schedule.seed)
     if not learnt and not any(row.split for row in dataset.rows):

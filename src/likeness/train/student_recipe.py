@@ -18,16 +18,17 @@ class _Part(BaseModel):
 
 
 class CutPart(_Part):
-    """A student cut out of a residual teacher: see `likeness.train.cutting`.
+    """A student cut out of a residual teacher, for the same crops: see `likeness.train.cutting`.
 
-    `inner` are the channels kept between the two convolutions of a block, a number a stage. `faces` are fitted on.
+    `patches` are the channels of its stem's patches, `inner` those kept between the two convolutions of a block, a
+    number a stage. `faces` are fitted on.
     """
 
     kind: Literal["cut"] = "cut"
-    side_px: int = Field(112, ge=104, le=150)
-    kernel: Literal[3, 5, 7] = 5
+    patches: int = Field(64, ge=4)
     inner: tuple[int, int, int, int, int]
-    faces: int = Field(2000, ge=16)
+    faces: int = Field(1500, ge=16)
+    stem_steps: int = Field(600, ge=1)
 
 
 class FreshPart(NetworkPart):

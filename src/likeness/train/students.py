@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from likeness.bundle import Bundle, InputSpec
-from likeness.convert.dlib_resnet import STAGES
+from likeness.convert.dlib_resnet import CROP_PX, STAGES
 from likeness.errors import RecipeInvalid
 from likeness.train.attribute_heads import AttributeHead
 from likeness.train.cutting import Fitted, cut_student
@@ -50,8 +50,8 @@ class CutStudent(Student):
 
     def __init__(self, part: CutPart, attributes: AttributesPart | None) -> None:
         super().__init__()
-        self.side_px = part.side_px
-        self.trunk = ResidualNet(side_px=part.side_px, kernel=part.kernel, inner=part.inner)
+        self.side_px = CROP_PX
+        self.trunk = ResidualNet(patches=part.patches, inner=part.inner)
         self.branch: nn.Sequential | None = None
         if attributes is not None:
             width = STAGES[TRUNK_STAGES - 1][0]
@@ -95,12 +95,12 @@ def blank_student(recipe: StudentRecipe) -> Student:
 def begin_student(
     recipe: StudentRecipe,
     teacher: Bundle,
-    crops: Callable[[int], Tensor],
+    faces: Tensor,
     *,
     say: Callable[[str], None] = lambda text: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Student, tuple[Fitted, ...]]:
-    """The student as it begins; one that is cut out is fitted to `teacher` on `crops(side_px)`, see `cut_student`.
+    """The student as it begins; one that is cut out is fitted to `teacher` on `faces`, see `cut_student`.
 
     Raises:
         ModelError: no student can be cut out of this teacher.
@@ -111,7 +111,12 @@ def begin_student(
         student = CutStudent(part, recipe.attributes)
         say("Cutting the student out of its teacher …")
         fitted = cut_student(
-            read_residual(teacher.path("model")), student.trunk, crops, seed=recipe.schedule.seed, progress=progress
+            read_residual(teacher.path("model")),
+            student.trunk,
+            faces,
+            seed=recipe.schedule.seed,
+            stem_steps=part.stem_steps,
+            progress=progress,
         )
         return student, tuple(fitted)
     if recipe.attributes is not None:

@@ -10,8 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from likeness.types import Pixels, Quality, Vector
+
+SHARPNESS_PX = 38
+"""Side of the crop's middle half where sharpness is measured: half of that in a crop of 150 pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class QualityGate:
 
     Attributes:
         min_eye_distance_px: `small`; between the eyes, in pixels of the full-size photo.
-        min_sharpness: `blurred`; the crop's Laplacian over its gradient, root mean squares at half size. About 1.1 for
+        min_sharpness: `blurred`; the crop's Laplacian over its gradient, root mean squares at 75 pixels. About 1.1 for
             a sharp photo and 0.5 for one blurred by a Gaussian of 0.065 eye distances; contrast does not change it.
         min_brightness, max_brightness: `dark`, `bright`; mean luminance of the crop's middle, 0 to 255.
         min_contrast: `flat`; standard deviation of that luminance.
@@ -93,8 +97,10 @@ def _light(crop: Pixels) -> dict[str, float]:
 
 def _sharpness(grey: Vector) -> float:
     # At half size the noise of rounding and of JPEG no longer passes for detail.
-    even = grey[: grey.shape[0] // 2 * 2, : grey.shape[1] // 2 * 2]
-    half = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+    # One side for crops of all models: what is sharp at 112 pixels need not be at 150.
+    half = grey if grey.shape[0] <= SHARPNESS_PX else np.asarray(
+        Image.fromarray(grey).resize((SHARPNESS_PX, SHARPNESS_PX), Image.Resampling.BOX)
+    )  # fmt: skip
     laplacian = half[1:-1, :-2] + half[1:-1, 2:] + half[:-2, 1:-1] + half[2:, 1:-1] - 4 * half[1:-1, 1:-1]
     slope = np.sqrt((np.diff(half, axis=0) ** 2).mean() + (np.diff(half, axis=1) ** 2).mean())
     return float(np.sqrt((laplacian**2).mean()) / max(float(slope), 0.5))
