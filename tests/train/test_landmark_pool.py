@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +9,8 @@ from PIL import Image
 from likeness.train import landmark_pool
 from likeness.train.detector_network import TEMPLATE_PX
 from likeness.train.landmark_pool import FacePool
-from likeness.train.teacher_faces import MIRRORED, TeacherFaces
+from likeness.train.teacher_faces import TeacherFaces
+from likeness.vision.detect import MIRRORED
 
 DOTS = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255)], np.float32)
 MARKS = np.array([[62, 70], [103, 76], [80, 95], [64, 117], [96, 120]], np.float32)

@@ -1,7 +1,8 @@
-"""Suppression and boxes against naive loops; the cascade on the sample photos."""
+"""Suppression and boxes against naive loops; what every detector that comes along does with photos; the cascade."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,18 @@ from PIL import Image
 
 from likeness.bundle import PACKAGED, Bundle
 from likeness.vision.decode import decode_photo
-from likeness.vision.detect import squared, suppress
+from likeness.vision.detect import Detector, squared, suppress
 from likeness.vision.mtcnn import MtcnnDetector, Picture, pyramid
 
 
+@pytest.fixture(scope="module", params=["mtcnn", "likeness-detector"])
+def detector(request: pytest.FixtureRequest) -> Detector:
+    detector: Detector = Bundle.read(PACKAGED / request.param).load(threads=1)
+    return detector
+
+
 @pytest.fixture(scope="module")
-def detector() -> MtcnnDetector:
+def cascade() -> MtcnnDetector:
     detector: MtcnnDetector = Bundle.read(PACKAGED / "mtcnn").load(threads=1)
     return detector
 
@@ -77,7 +84,7 @@ def test_cut_outs_of_large_boxes_come_from_a_shrunk_picture_and_look_the_same() 
     assert np.abs(crop.astype(int) - np.asarray(plain)).max() <= 3
 
 
-def test_a_face_has_its_landmarks_where_a_face_has_them(detector: MtcnnDetector, sample_photo: str) -> None:
+def test_a_face_has_its_landmarks_where_a_face_has_them(detector: Detector, sample_photo: str) -> None:
     found = detector.detect(decode_photo(sample_photo).pixels)
     assert len(found) == 1
     left_eye, right_eye, nose, mouth_left, mouth_right = found.landmarks_px[0]
@@ -91,7 +98,7 @@ def test_a_face_has_its_landmarks_where_a_face_has_them(detector: MtcnnDetector,
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_a_resized_photo_gives_the_same_face_in_its_own_pixels(
-    detector: MtcnnDetector, sample_photo: str, factor: float
+    detector: Detector, sample_photo: str, factor: float
 ) -> None:
     pixels = decode_photo(sample_photo).pixels
     height, width = pixels.shape[:2]
@@ -103,7 +110,7 @@ def test_a_resized_photo_gives_the_same_face_in_its_own_pixels(
     assert error < 0.12 * eyes
 
 
-def test_several_faces_are_found_at_once(detector: MtcnnDetector, group_photo: str) -> None:
+def test_several_faces_are_found_at_once(detector: Detector, group_photo: str) -> None:
     assert len(detector.detect(decode_photo(group_photo).pixels)) == 5
 
 
@@ -116,17 +123,17 @@ def test_several_faces_are_found_at_once(detector: MtcnnDetector, group_photo: s
         (np.full((300, 300, 3), 255, np.uint8), "white"),
     ],
 )
-def test_a_picture_without_faces_gives_none(detector: MtcnnDetector, pixels: np.ndarray, reason: str) -> None:
+def test_a_picture_without_faces_gives_none(detector: Detector, pixels: np.ndarray, reason: str) -> None:
     assert len(detector.detect(pixels)) == 0
 
 
-def test_noise_is_searched_within_bounds_and_gives_few_faces(detector: MtcnnDetector) -> None:
+def test_noise_is_searched_within_bounds_and_gives_few_faces(detector: Detector) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
     assert len(detector.detect(noise)) <= 3
 
 
 def test_a_picture_is_never_enlarged_however_small_the_faces_asked_for(
-    detector: MtcnnDetector, monkeypatch: pytest.MonkeyPatch
+    cascade: MtcnnDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scales = []
 
@@ -136,10 +143,32 @@ def test_a_picture_is_never_enlarged_however_small_the_faces_asked_for(
         return levels
 
     monkeypatch.setattr("likeness.vision.mtcnn.pyramid", watched)
-    detector.detect(np.zeros((60, 80, 3), np.uint8), min_face_px=0.01)
+    cascade.detect(np.zeros((60, 80, 3), np.uint8), min_face_px=0.01)
     assert max(scales) == 1.0
 
 
-def test_faces_smaller_than_asked_for_are_not_looked_for(detector: MtcnnDetector, sample_photo: str) -> None:
+def test_every_sample_of_one_person_shows_that_face(detector: Detector, samples: Path) -> None:
+    photos = sorted((samples / "people").glob("*/*.jpg"))
+    assert len(photos) >= 30
+    counts = [len(detector.detect(decode_photo(photo).pixels)) for photo in photos]
+    assert counts == [1] * len(photos)
+
+
+def test_answers_are_in_the_shapes_and_order_that_are_promised(detector: Detector, group_photo: str) -> None:
+    found = detector.detect(decode_photo(group_photo).pixels)
+    assert found.boxes_xyxy_px.shape == (len(found), 4)
+    assert found.landmarks_px.shape == (len(found), 5, 2)
+    assert {array.dtype for array in (found.boxes_xyxy_px, found.landmarks_px, found.scores)} == {np.dtype(np.float32)}
+    assert (np.diff(found.scores) <= 0).all()
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+
+
+def test_the_smallest_face_looked_for_grows_with_the_picture(detector: Detector) -> None:
+    small, large = (detector.smallest_face_px(np.zeros((side, 2 * side, 3), np.uint8)) for side in (200, 4000))
+    assert small == 32
+    assert large == 120
+
+
+def test_faces_smaller_than_asked_for_are_not_looked_for(detector: Detector, sample_photo: str) -> None:
     pixels = decode_photo(sample_photo).pixels
     assert len(detector.detect(pixels, min_face_px=float(max(pixels.shape) * 2))) == 0

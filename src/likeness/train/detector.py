@@ -67,7 +67,7 @@ class DistilOptions:
     held_scenes: int = 300
     min_face_px: float = 32.0
     min_face_share: float = 0.03
-    thresholds: tuple[float, float] = (0.35, 0.6)
+    thresholds: tuple[float, float] = (0.25, 0.7)
     backdrops: str = "not stated"
     shares: tuple[float, float, float] = (0.94, 0.02, 0.04)
     seed: int = 0

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from likeness.train.detector_network import CROP_PX, TEMPLATE_PX
-from likeness.train.teacher_faces import MIRRORED, TeacherFaces
+from likeness.train.teacher_faces import TeacherFaces
 from likeness.types import Pixels, Vector
 from likeness.vision.align import cut_out
 from likeness.vision.decode import decode_photo
+from likeness.vision.detect import MIRRORED
 from likeness.vision.single_shot import as_complex, upright, ways_back
 
 POOL_PX, ZOOM, MARGIN_PX = 96, 1.5, 12.0
@@ -72,8 +73,8 @@ def _shakes(rng: np.random.Generator, size: int) -> tuple[Vector, Vector]:
 def _shaken(landmarks: Vector, linear: Vector, moved: Vector) -> Vector:
     """Where landmarks `(n, 5, 2)` lie in the shaken crops."""
     apart = landmarks - CROP_PX / 2 - moved[:, None]
-    back: Vector = np.linalg.solve(linear, apart.transpose(0, 2, 1)).transpose(0, 2, 1) + CROP_PX / 2
-    return back.astype(np.float32)
+    back = np.linalg.solve(linear, apart.transpose(0, 2, 1)).transpose(0, 2, 1) + CROP_PX / 2
+    return np.asarray(back, np.float32)
 
 
 def _sampled(whole: Tensor, linear: Vector, moved: Vector, beyond: str) -> Tensor:

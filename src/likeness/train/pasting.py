@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from likeness.train.teacher_faces import MIRRORED
 from likeness.types import Pixels, Vector
+from likeness.vision.detect import MIRRORED
 
 _NO_BOXES = np.empty((0, 4), np.float32)
 

@@ -15,10 +15,8 @@ from likeness.errors import DatasetError, PhotoError
 from likeness.spread import spread
 from likeness.types import Pixels, Vector
 from likeness.vision.decode import decode_photo
-from likeness.vision.detect import Detections, Detector
+from likeness.vision.detect import MIRRORED, Detections, Detector
 
-MIRRORED = (1, 0, 2, 4, 3)
-"""The landmarks' order in a mirror image, where the left eye is the right one."""
 EDGE_SHARE = 0.2
 """How far photos are continued past their edges for the teacher: pictures of faces cut close show them in part."""
 LEAST_OVERLAP = 0.4

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from likeness.types import Pixels, Vector
 
+MIRRORED = (1, 0, 2, 4, 3)
+"""The landmarks' order in a mirror image, where the left eye is the right one."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:

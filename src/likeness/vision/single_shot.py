@@ -20,7 +20,7 @@ from likeness.bundle import Bundle
 from likeness.errors import BundleCorrupt
 from likeness.types import Pixels, Vector
 from likeness.vision.align import cut_out
-from likeness.vision.detect import Detections, suppress
+from likeness.vision.detect import MIRRORED, Detections, suppress
 from likeness.vision.session import Session
 
 STRIDES = (8, 16, 32)
@@ -130,13 +130,24 @@ class SingleShotDetector:
         for start in range(0, len(boxes), _BATCH):
             forth, shift = upright(landmarks[start : start + _BATCH], self._template)
             crops = [cut_out(image, back, self.parameters.side_px) for back in ways_back(forth, shift)]
-            certain, places = self._refiner.run(crops=np.stack(crops))
+            certain, places = self._judge(np.stack(crops))
             scores.append(certain)
             marks.append(turned_back(places, forth, shift))
         sure, places = np.concatenate(scores), np.concatenate(marks)
         order = np.argsort(-sure, kind="stable")
         order = order[sure[order] > self.parameters.thresholds[1]]
         return Detections(boxes[order], places[order], sure[order])
+
+    def _judge(self, crops: Pixels) -> tuple[Vector, Vector]:
+        """Scores `(k,)` and landmarks `(k, 5, 2)` of crops, each the mean of the crop's and its mirror image's."""
+        count = len(crops)
+        scores, places = self._refiner.run(crops=np.concatenate([crops, crops[:, :, ::-1]]))
+        turned = places[count:, list(MIRRORED)]
+        turned[..., 0] = self.parameters.side_px - turned[..., 0]
+        half = np.float32(0.5)
+        certain: Vector = (scores[:count] + scores[count:]) * half
+        marks: Vector = (places[:count] + turned) * half
+        return certain, marks
 
 
 def padded(pixels: Pixels, multiple: int) -> Pixels:
