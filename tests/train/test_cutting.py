@@ -13,7 +13,7 @@ from likeness.bundle import PACKAGED
 from likeness.data.dataset import Dataset
 from likeness.errors import ModelError
 from likeness.train.crops import load_crops
-from likeness.train.cutting import cut_student, keep_channels
+from likeness.train.cutting import _Squares, cut_student, keep_channels
 from likeness.train.distil_losses import centred
 from likeness.train.distil_run import planes
 from likeness.train.onnx_export import run_onnx
@@ -97,18 +97,41 @@ def small_teacher() -> ResidualNet:
 
 
 @pytest.mark.parametrize(
-    ("patches", "inner", "least"),
-    [(None, (8, 12, 16), 0.9999), (None, (5, 8, 10), 0.9), (16, (8, 12, 16), 0.6)],
-    ids=["as large as its teacher", "two thirds of the channels", "a stem of patches"],
+    ("patches", "inner", "counts", "least"),
+    [
+        (None, (8, 12, 16), None, 0.9999),
+        (None, (5, 8, 10), None, 0.9),
+        (None, (8, 12, 16), (1, 1, 1), 0.8),
+        (16, (8, 12, 16), None, 0.6),
+    ],
+    ids=["as large as its teacher", "two thirds of the channels", "a block left out", "a stem of patches"],
 )
-def test_a_student_says_of_faces_that_it_was_not_fitted_on_what_its_teacher_says(patches, inner, least, faces):
+def test_a_student_says_of_faces_that_it_was_not_fitted_on_what_its_teacher_says(patches, inner, counts, least, faces):
     teacher = small_teacher()
     torch.manual_seed(1)
-    student = ResidualNet(patches=patches, inner=inner, stages=SMALL)
+    student = ResidualNet(patches=patches, inner=inner, counts=counts, stages=SMALL)
     cut_student(teacher, student, faces[:36], stem_steps=25)
     mine, its = unit(student, faces[36:]), unit(teacher, faces[36:])
     mean = unit(teacher, faces[:36]).mean(0)
     assert float((centred(mine, mean) * centred(its, mean)).sum(1).mean()) >= least
+
+
+def test_fewer_places_than_inputs_give_the_same_least_squares_as_a_naive_solve():
+    torch.manual_seed(0)
+    rows, values = torch.randn(20, 27), torch.randn(20, 4)
+    for few in (20, 200):
+        rows, values = torch.randn(few, 27), torch.randn(few, 4)
+        layer = torch.nn.Conv2d(3, 4, 3)
+        before = layer.weight.detach().flatten(1).T.double()
+        squares = _Squares(rows, values, 9)
+        x, y = (each.double() - each.double().mean(0) for each in (rows, values))
+        gram = x.T @ x + squares._pull * torch.eye(27, dtype=torch.float64)
+        expected = torch.linalg.solve(gram, x.T @ y + squares._pull * before)
+        with torch.inference_mode():
+            squares.solve(layer)
+            torch.testing.assert_close(layer.weight.flatten(1).T.double(), expected, atol=2e-3, rtol=2e-3)
+            inverse = torch.from_numpy(squares._inverse())
+            torch.testing.assert_close(inverse @ gram, torch.eye(27, dtype=torch.float64), atol=2e-3, rtol=0)
 
 
 def test_channels_that_are_chosen_serve_better_than_the_first(faces):

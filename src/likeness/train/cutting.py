@@ -3,9 +3,10 @@
 The student walks through the teacher's layers in order. A stem of its own learns what the teacher's gives. Each
 convolution of the blocks is then fitted by least squares so that, from what the student itself sees, it gives what the
 teacher's gives at the same places; between the two convolutions of a block only those channels stay that the second
-needs most. He et al. 2017, "Channel Pruning for Accelerating Very Deep Neural Networks", with channels eliminated few
-by few by what their loss costs after refitting the others (Hassibi and Stork 1993, "Optimal Brain Surgeon", by groups
-of weights) in place of the LASSO. A thousand faces suffice, and distillation goes on from there.
+needs most, and a block that is left out is made up for by the next. He et al. 2017, "Channel Pruning for Accelerating
+Very Deep Neural Networks", with channels eliminated few by few by what their loss costs after refitting the others
+(Hassibi and Stork 1993, "Optimal Brain Surgeon", by groups of weights) in place of the LASSO. A thousand faces suffice,
+and distillation goes on from there.
 """
 
 from __future__ import annotations
@@ -55,17 +56,20 @@ def cut_student(
 ) -> list[Fitted]:
     """Fit `student`, in place, to `teacher` on aligned faces `(n, 3, 150, 150)` uint8."""
     generator = torch.Generator().manual_seed(seed)
-    total = len(student.blocks) + 1
+    total = len(teacher.blocks) + 1
     found = [_fit_stem(teacher, student, faces, stem_steps, generator)]
     progress(1, total)
     with torch.inference_mode():
         x, y = _batched(student.begin, faces), _batched(teacher.begin, faces)
-        for index, (block, model) in enumerate(zip(student.blocks, teacher.blocks, strict=True)):
-            assert isinstance(block, ResidualBlock)
+        blocks = dict(zip(student.kept, student.blocks, strict=True))
+        for index, model in enumerate(teacher.blocks):
             assert isinstance(model, ResidualBlock)
-            fit = _BlockFit(block, model, generator)
-            found += [replace(each, layer=f"block{index}.{each.layer}") for each in fit.run(x, y)]
-            x, y = _batched(block, x), _batched(model, y)
+            if (block := blocks.get(index)) is not None:
+                assert isinstance(block, ResidualBlock)
+                fit = _BlockFit(block, model, generator)
+                found += [replace(each, layer=f"block{index}.{each.layer}") for each in fit.run(x, y)]
+                x = _batched(block, x)
+            y = _batched(model, y)
             progress(index + 2, total)
         student.matrix.weight.copy_(teacher.matrix.weight)
     return found
@@ -134,18 +138,21 @@ class _BlockFit:
         """Fit on what the student's block sees `x` and the teacher's `y`, as `(n, c, s, s)` each."""
         block, model = self.block, self.model
         # First all of the teacher's inner channels, then those that the second convolution needs most.
-        wide = copy.deepcopy(model.conv1)
-        sums = _Sums(wide, len(x), self.generator)
+        wide, whole = copy.deepcopy(model.conv1), copy.deepcopy(model.conv2)
+        places = _Places(wide, len(x), self.generator)
         for at in _batches(len(x)):
-            sums.add(x[at], model.conv1(y[at]))
-        missed = sums.solve(wide)
-        whole = copy.deepcopy(model.conv2)
-        sums = _Sums(whole, len(x), self.generator)
+            places.add(x[at], model.conv1(y[at]))
+        missed = places.settle().solve(wide)
+        places = _Places(whole, len(x), self.generator)
         for at in _batches(len(x)):
-            sums.add(functional.relu(wide(x[at])), self._wanted(x[at], y[at]))
-        kept = sums.choose(whole, block.conv1.out_channels)
+            places.add(functional.relu(wide(x[at])), self._wanted(x[at], y[at]))
+        squares = places.settle()
+        kept = squares.choose(whole, block.conv1.out_channels)
         _take(block.conv1, wide, kept)
-        return [Fitted("conv1", len(kept), missed), Fitted("conv2", block.width, sums.solve(block.conv2, whole, kept))]
+        return [
+            Fitted("conv1", len(kept), missed),
+            Fitted("conv2", block.width, squares.solve(block.conv2, whole, kept)),
+        ]
 
     def _wanted(self, x: Tensor, y: Tensor) -> Tensor:
         """What the second convolution should give: the teacher's, and what the skips differ by."""
@@ -155,15 +162,15 @@ class _BlockFit:
         return apart[:, :, :size, :size]
 
 
-class _Sums:
-    """What a convolution sees at some places of all crops, and should give there: enough for its least squares."""
+class _Places:
+    """What a convolution sees at some places of all crops, and should give there: enough for its least squares.
+
+    Rows are as many as places, at most `PLACES`: what the layer sees `(n, inputs)`, and should give `(n, outputs)`.
+    """
 
     def __init__(self, layer: nn.Conv2d, crops: int, generator: torch.Generator) -> None:
         self.layer, self._generator, self._crops = layer, generator, crops
-        inputs, outputs = layer.weight[0].numel(), layer.out_channels
-        self._gram, self._cross = np.zeros((inputs, inputs)), np.zeros((inputs, outputs))
-        self._inputs, self._outputs, self._square = np.zeros(inputs), np.zeros(outputs), 0.0
-        self._count = 0
+        self._parts: list[tuple[Tensor, Tensor]] = []
 
     def add(self, x: Tensor, wanted: Tensor) -> None:
         """Some places of a batch: what the layer sees `(n, c, s, s)` and should give `(n, o, s', s')`."""
@@ -172,62 +179,75 @@ class _Sums:
         count = min(wanted[:, 0].numel(), -(-PLACES * len(x) // self._crops))
         chosen = torch.randperm(wanted[:, 0].numel(), generator=self._generator)[:count]
         rows = patches.transpose(1, 2).reshape(-1, patches.shape[1])[chosen]
-        values = wanted.permute(0, 2, 3, 1).reshape(-1, wanted.shape[1])[chosen]
-        # A batch's products in floats, their sums in doubles: as exact as the pull asks for, ten times as fast.
-        self._gram += (rows.T @ rows).numpy()
-        self._cross += (rows.T @ values).numpy()
-        self._inputs += rows.double().sum(dim=0).numpy()
-        self._outputs += values.double().sum(dim=0).numpy()
-        self._square += float(values.double().square().sum())
-        self._count += count
+        self._parts.append((rows, wanted.permute(0, 2, 3, 1).reshape(-1, wanted.shape[1])[chosen]))
+
+    def settle(self) -> _Squares:
+        """The least squares over the places that were added."""
+        rows, values = (torch.cat(parts) for parts in zip(*self._parts, strict=True))
+        return _Squares(rows, values, self.layer.kernel_size[0] * self.layer.kernel_size[1])
+
+
+class _Squares:
+    """Least squares of `values` `(n, outputs)` by `rows` `(n, inputs)` and a bias, pulled towards known weights.
+
+    With fewer rows than inputs they are solved in the rows, which gives the same and is quicker.
+    """
+
+    def __init__(self, rows: Tensor, values: Tensor, group: int) -> None:
+        self._row_mean, self._value_mean = rows.mean(dim=0), values.mean(dim=0)
+        self._rows, self._values, self._group = rows - self._row_mean, values - self._value_mean, group
+        self._pull = float(_RIDGE * self._rows.double().square().sum() / rows.shape[1]) + 1e-9
 
     def solve(self, layer: nn.Conv2d, near: nn.Conv2d | None = None, kept: Sequence[int] | None = None) -> float:
-        """Set the layer's weights to the least squares; the share of the variance that they miss.
+        """Set the layer's weights; the share of the variance that they miss.
 
         Its inputs are those of the channels `kept`; `near` gives the weights that it is pulled towards, its own if
         None.
         """
-        gram, cross = self._centred()
-        before, pull = self._before(near or layer), self._pull(gram)
-        at = np.arange(len(gram)) if kept is None else self._places(kept)
-        gram, cross, before = gram[np.ix_(at, at)], cross[at], before[at]
-        found = np.linalg.solve(gram + pull * np.eye(len(gram)), cross + pull * before)
-        bias = (self._outputs - self._inputs[at] @ found) / self._count
-        layer.weight.copy_(torch.from_numpy(found.T.reshape(layer.weight.shape).astype(np.float32)))
+        before = (near or layer).weight.flatten(1).T
+        rows, row_mean = self._rows, self._row_mean
+        if kept is not None:
+            at = torch.from_numpy(self._inputs(kept))
+            rows, row_mean, before = rows[:, at], row_mean[at], before[at]
+        found = self._found(rows, before)
+        layer.weight.copy_(found.T.reshape(layer.weight.shape))
         assert layer.bias is not None
-        layer.bias.copy_(torch.from_numpy(bias.astype(np.float32)))
-        variance = self._square - float((self._outputs**2).sum()) / self._count
-        rest = variance - 2 * float((found * cross).sum()) + float((found * (gram @ found)).sum())
-        return rest / max(variance, 1e-12)
+        layer.bias.copy_(self._value_mean - row_mean @ found)
+        missed = float((self._values - rows @ found).double().square().sum())
+        return missed / max(float(self._values.double().square().sum()), 1e-12)
 
     def choose(self, near: nn.Conv2d, keep: int) -> list[int]:
         """The input channels that the layer needs most."""
         if keep >= near.in_channels:
             return list(range(near.in_channels))
-        gram, cross = self._centred()
-        pull = self._pull(gram)
-        inverse: Matrix = np.linalg.inv(gram + pull * np.eye(len(gram))).astype(np.float64)
-        weights = inverse @ (cross + pull * self._before(near))
-        return keep_channels(inverse, weights, near.kernel_size[0] ** 2, keep, at_once=AT_ONCE)
+        weights = self._found(self._rows, near.weight.flatten(1).T).double().numpy()
+        return keep_channels(self._inverse(), weights, self._group, keep, at_once=AT_ONCE)
 
-    def _centred(self) -> tuple[Matrix, Matrix]:
-        """Gram matrix and cross products about the means: what is left when the bias is solved for."""
-        means = self._inputs / self._count
-        return self._gram - np.outer(means, self._inputs), self._cross - np.outer(means, self._outputs)
+    def _found(self, rows: Tensor, before: Tensor) -> Tensor:
+        rest = (self._values - rows @ before).double()
+        if len(rows) < rows.shape[1]:
+            moved = rows.T.double() @ torch.linalg.solve(self._pulled(rows @ rows.T), rest)
+        else:
+            moved = torch.linalg.solve(self._pulled(rows.T @ rows), rows.T.double() @ rest)
+        found: Tensor = before + moved.float()
+        return found
 
-    def _pull(self, gram: Matrix) -> float:
-        return float(_RIDGE * np.trace(gram) / len(gram)) + 1e-9
+    def _inverse(self) -> Matrix:
+        """The inverse Gram matrix, the pull included."""
+        rows = self._rows
+        if len(rows) < rows.shape[1]:
+            part = rows.T.double() @ torch.linalg.solve(self._pulled(rows @ rows.T), rows.double())
+            inverse = (torch.eye(rows.shape[1], dtype=torch.float64) - part) / self._pull
+        else:
+            inverse = torch.linalg.inv(self._pulled(rows.T @ rows))
+        found: Matrix = inverse.numpy()
+        return found
 
-    def _before(self, near: nn.Conv2d) -> Matrix:
-        """Weights that are pulled towards; nothing where the layer given has other inputs than these."""
-        if near.weight[0].numel() != len(self._gram):
-            return np.zeros_like(self._cross)
-        weights: Matrix = near.weight.flatten(1).T.double().numpy()
-        return weights
+    def _pulled(self, products: Tensor) -> Tensor:
+        return products.double() + self._pull * torch.eye(len(products), dtype=torch.float64)
 
-    def _places(self, kept: Sequence[int]) -> NDArray[np.intp]:
-        group = self.layer.kernel_size[0] * self.layer.kernel_size[1]
-        places: NDArray[np.intp] = (np.array(kept)[:, None] * group + np.arange(group)).ravel()
+    def _inputs(self, kept: Sequence[int]) -> NDArray[np.intp]:
+        places: NDArray[np.intp] = (np.array(kept)[:, None] * self._group + np.arange(self._group)).ravel()
         return places
 
 

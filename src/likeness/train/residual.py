@@ -42,13 +42,22 @@ class PatchStem(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside a skip; with `down` the first has stride 2 and the skip averages 2×2."""
+    """Two 3×3 convolutions beside a skip; with `down` the first has stride 2 and the skip averages 2×2.
 
-    def __init__(self, channels: int, inner: int, width: int, *, down: bool) -> None:
+    A `learnt` skip is a convolution that begins as that average: quicker in eight bits, and more can become of it.
+    """
+
+    def __init__(self, channels: int, inner: int, width: int, *, down: bool, learnt: bool = False) -> None:
         super().__init__()
         self.down, self.width = down, width
         self.conv1 = nn.Conv2d(channels, inner, 3, stride=2 if down else 1, padding=0 if down else 1)
         self.conv2 = nn.Conv2d(inner, width, 3, padding=1)
+        self.skip: nn.Conv2d | None = None
+        if down and learnt:
+            self.skip = nn.Conv2d(channels, width, 2, stride=2, bias=False)
+            nn.init.zeros_(self.skip.weight)
+            with torch.no_grad():
+                self.skip.weight[torch.arange(channels), torch.arange(channels)] = 0.25
 
     def forward(self, x: Tensor) -> Tensor:
         """`(n, channels, s, s)` to `(n, width, s', s')`."""
@@ -58,10 +67,13 @@ class ResidualBlock(nn.Module):
         """What the convolutions give plus the skip of `x`, before the last ReLU."""
         if not self.down:
             return main + x
-        skip = functional.avg_pool2d(x, 2)
-        skip = functional.pad(skip, (0, 0, 0, 0, 0, self.width - x.shape[1]))
+        skip: Tensor
+        if self.skip is not None:
+            skip = self.skip(x)
+        else:
+            skip = functional.pad(functional.avg_pool2d(x, 2), (0, 0, 0, 0, 0, self.width - x.shape[1]))
         grow = skip.shape[2] - main.shape[2]
-        return functional.pad(main, (0, grow, 0, grow)) + skip
+        return functional.pad(main, (0, grow, 0, grow)) + skip if grow else main + skip
 
 
 class ResidualNet(nn.Module):
@@ -70,7 +82,11 @@ class ResidualNet(nn.Module):
     Args:
         patches: channels of the patches in a student's stem; None has the teacher's.
         inner: channels between the two convolutions of a block, one number a stage.
+        counts: blocks kept of each stage, its first and its last ones; None keeps all.
         stages: (width, blocks) of each, the teacher's unless said.
+
+    Attributes:
+        kept: which of the teacher's blocks each block stands for.
     """
 
     mean: Tensor
@@ -81,6 +97,7 @@ class ResidualNet(nn.Module):
         *,
         patches: int | None = None,
         inner: Sequence[int] = FULL_INNER,
+        counts: Sequence[int] | None = None,
         stages: Sequence[tuple[int, int]] = STAGES,
     ) -> None:
         super().__init__()
@@ -88,11 +105,16 @@ class ResidualNet(nn.Module):
             raise ValueError(f"expected {len(stages)} widths, one a stage, got {len(inner)}")
         channels = stages[0][0]
         self.stem: nn.Sequential = WholeStem(channels) if patches is None else PatchStem(channels, patches)
-        blocks = []
+        blocks, self.kept = [], list[int]()
+        first = 0
         for stage, (width, count) in enumerate(stages):
-            for place in range(count):
-                blocks.append(ResidualBlock(channels, inner[stage], width, down=stage > 0 and place == 0))
+            left = count if counts is None else counts[stage]
+            for place in (0, *range(count - left + 1, count)):
+                down = stage > 0 and place == 0
+                blocks.append(ResidualBlock(channels, inner[stage], width, down=down, learnt=patches is not None))
+                self.kept.append(first + place)
                 channels = width
+            first += count
         self.blocks = nn.ModuleList(blocks)
         self.matrix = nn.Linear(channels, DIMENSION, bias=False)
         self.register_buffer("mean", torch.from_numpy(CHANNEL_MEAN.copy()).view(1, 3, 1, 1), persistent=False)

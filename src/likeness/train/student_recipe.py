@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from likeness.convert.dlib_resnet import STAGES
 from likeness.errors import RecipeInvalid
 from likeness.train.recipe import SHIPPED, NetworkPart, first_fault, read_values
 
@@ -20,15 +21,23 @@ class _Part(BaseModel):
 class CutPart(_Part):
     """A student cut out of a residual teacher, for the same crops: see `likeness.train.cutting`.
 
-    `patches` are the channels of its stem's patches, `inner` those kept between the two convolutions of a block, a
-    number a stage. `faces` are fitted on.
+    `patches` are the channels of its stem's patches, `counts` the blocks kept of each stage, `inner` the channels kept
+    between the two convolutions of a block, a number a stage. `faces` are fitted on.
     """
 
     kind: Literal["cut"] = "cut"
     patches: int = Field(64, ge=4)
+    counts: tuple[int, int, int, int, int] = (3, 4, 3, 3, 1)
     inner: tuple[int, int, int, int, int]
     faces: int = Field(1500, ge=16)
     stem_steps: int = Field(600, ge=1)
+
+    @model_validator(mode="after")
+    def _of_its_teacher(self) -> Self:
+        for stage, (left, (_, count)) in enumerate(zip(self.counts, STAGES, strict=True)):
+            if not 1 <= left <= count:
+                raise ValueError(f"stage {stage + 1} of the teacher has {count} blocks, {left} cannot be kept of them")
+        return self
 
 
 class FreshPart(NetworkPart):

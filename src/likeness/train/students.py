@@ -51,7 +51,8 @@ class CutStudent(Student):
     def __init__(self, part: CutPart, attributes: AttributesPart | None) -> None:
         super().__init__()
         self.side_px = CROP_PX
-        self.trunk = ResidualNet(patches=part.patches, inner=part.inner)
+        self.trunk = ResidualNet(patches=part.patches, inner=part.inner, counts=part.counts)
+        self.shared = sum(part.counts[:TRUNK_STAGES])
         self.branch: nn.Sequential | None = None
         if attributes is not None:
             width = STAGES[TRUNK_STAGES - 1][0]
@@ -64,7 +65,7 @@ class CutStudent(Student):
         embeddings = self.trunk.embedding(maps[-1])
         if self.branch is None:
             return Told(embeddings)
-        return Told(embeddings, *self.branch(maps[sum(count for _, count in STAGES[:TRUNK_STAGES])]))
+        return Told(embeddings, *self.branch(maps[self.shared]))
 
 
 class FreshStudent(Student):
