@@ -21,6 +21,7 @@ from likeness.train.herding import herd, share_of_each
 from likeness.train.publishing import choose_exemplars
 from likeness.train.recipe import ContinualPart
 from likeness.train.sampling import Batches
+from likeness.train.step_figures import keeps_space, over_budget
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -153,6 +154,26 @@ def test_outcomes_say_who_was_named_and_who_was_found():
         "y" if names[int((gallery @ vector).argmax())] == person else "n"
         for vector, person in zip(vectors, ["a", "b", "b"], strict=True)
     ]
+
+
+def lost(share: float) -> dict[str, float]:
+    return {"lost": share}
+
+
+def test_the_budget_counts_people_and_strangers_and_galleries_where_the_space_must_stay():
+    figures = {
+        "old_people": lost(0.01),
+        "verification": {"lost": {"accuracy": lost(0.03), "tar": lost(-0.2)}},
+        "old_galleries": {"old people": lost(0.05), "strangers": None},
+    }
+    assert [words.split(" fell")[0] for words in over_budget(figures, 0.02, keep_space=False)] == [
+        "verification accuracy"
+    ]
+    assert len(over_budget(figures, 0.02, keep_space=True)) == 2
+    assert over_budget(figures, 0.05, keep_space=True) == []
+    assert keeps_space(figures, 0.05)
+    assert not keeps_space(figures, 0.04)
+    assert not keeps_space({"old_galleries": {"strangers": None}}, 1.0), "what was not measured is not claimed"
 
 
 # Training: a network that knows six people learns six more.
