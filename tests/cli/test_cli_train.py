@@ -8,6 +8,7 @@ import pytest
 
 RECIPES = [
     "arcface-mobilenet-v3",
+    "attributes-mobilenet-v3",
     "continue",
     "fine-tune",
     "softmax-inception-resnet-v1",

@@ -27,7 +27,9 @@ def models() -> None:
 @common_options
 @click.pass_obj
 def list_models(flags: Flags) -> None:
-    """List all models that are here or can be made, with the licences of code, weights and training data.
+    """List all models, here or to be made, and their licences.
+
+    Licences are those of the code, the weights and the training data.
 
     A * marks those that the settings name. Whether commercial use is allowed is what the model's card says: yes, no,
     or not documented; the setting licence = commercial refuses all but yes.
