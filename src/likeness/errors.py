@@ -17,17 +17,21 @@ LikenessError
 │   │   └── FaceRejected         below the quality gate
 │   ├── NameMissing          nothing says whom a photo shows
 │   ├── ProfileInvalid       not a profile card: no object of plain values
+│   ├── RequestInvalid       a request to the server with a field that cannot be used
+│   ├── UrlRefused           the address of a photo that the server does not fetch from
 │   ├── DatasetError         a folder that is not the data set it is meant to be
 │   └── RecipeInvalid        a training recipe with a value that cannot be used
 ├── NotFound
 │   ├── PersonNotFound
 │   ├── GalleryMissing
 │   ├── ModelNotFound
+│   ├── KeyNotFound              no API key has that id
 │   └── RemoteNotFound           a server elsewhere has no such file, repository or version
 ├── Conflict
 │   ├── PersonExists
 │   ├── FaceOfAnother            the very same face, enrolled under another person
 │   ├── SpaceMismatch            vectors of another embedding space
+│   ├── RequestDiffers           an idempotency key that was used for another request
 │   └── RunDiffers               a training's folder holds one of another recipe or other data
 ├── CalibrationError
 │   └── RateUnsupported          a false-match rate finer than the calibration can promise
@@ -43,6 +47,22 @@ LikenessError
 │   ├── GalleryCorrupt
 │   ├── GalleryBusy
 │   └── StorageFull
+├── RequestRefused           the server does not take a request, whatever it asks for
+│   ├── KeyRefused               it comes without an API key, or with one that is not known, expired or revoked
+│   ├── ScopeMissing             its key does not allow that
+│   ├── TooManyRequests          more than the rate limit from one key or address
+│   ├── BodyTooLarge             more bytes than the limit
+│   ├── BodyTooSlow              its bytes did not arrive in time
+│   └── AnswerTooSlow            its answer was not begun in time
+├── ServiceError             the server cannot do it now; the same request may succeed later
+│   ├── Overloaded               too much is waiting already
+│   ├── TookTooLong              it was not done within the time limit
+│   └── ShuttingDown             the server is about to end
+├── AccessError              the server does not let this be done
+│   ├── KeyMissing               it wants an API key
+│   ├── KeyInvalid               the API key is unknown, expired or revoked
+│   ├── ScopeMissing             the API key is not good for this
+│   └── OriginRefused            a web page of another site asks, or one under a foreign name
 └── RemoteError              a server elsewhere did not give what was asked
     ├── Unreachable              no network, or nobody answers
     ├── AccessRefused            it wants to know who asks, or refuses them
@@ -181,6 +201,18 @@ class ProfileInvalid(InputError):
     code = "profile_invalid"
 
 
+class RequestInvalid(InputError):
+    """A request to the server lacks a field, or has one that cannot be used."""
+
+    code = "request_invalid"
+
+
+class UrlRefused(InputError):
+    """The server does not fetch photos from that address."""
+
+    code = "url_refused"
+
+
 class DatasetError(InputError):
     """A folder or file is not the data set that it is meant to be."""
 
@@ -217,6 +249,18 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class KeyNotFound(NotFound):
+    """No API key has that id."""
+
+    code = "key_not_found"
+
+
+class JobNotFound(NotFound):
+    """The server knows no job of that id; it remembers the latest ones until it ends."""
+
+    code = "job_not_found"
+
+
 class RemoteNotFound(NotFound):
     """A server elsewhere has no such file, repository or version."""
 
@@ -245,6 +289,12 @@ class SpaceMismatch(Conflict):
     """The vectors belong to another embedding space than the gallery's."""
 
     code = "embedding_space_mismatch"
+
+
+class RequestDiffers(Conflict):
+    """The idempotency key was used before, for a request that was another one."""
+
+    code = "idempotency_key_reused"
 
 
 class RunDiffers(Conflict):
@@ -335,6 +385,103 @@ class StorageFull(StorageError):
     """No space is left on the device."""
 
     code, http_status = "storage_full", 507
+
+
+class RequestRefused(LikenessError):
+    """The server does not take a request, whatever it asks for."""
+
+    code, http_status = "request_refused", 400
+
+
+class KeyRefused(RequestRefused):
+    """A request comes without an API key, or with one that is not known, has expired or was revoked."""
+
+    code, http_status = "key_refused", 401
+
+
+class ScopeMissing(RequestRefused):
+    """The API key of a request does not allow what it asks for."""
+
+    code, http_status = "scope_missing", 403
+
+
+class TooManyRequests(RequestRefused):
+    """One key or address asked more often than the rate limit allows."""
+
+    code, http_status = "too_many_requests", 429
+
+
+class BodyTooLarge(RequestRefused):
+    """The body of a request has more bytes than the server takes."""
+
+    code, http_status = "body_too_large", 413
+
+
+class BodyTooSlow(RequestRefused):
+    """The body of a request did not arrive in time."""
+
+    code, http_status = "body_too_slow", 408
+
+
+class AnswerTooSlow(RequestRefused):
+    """The answer to a request was not begun in time; what it asked for may have been done all the same."""
+
+    code, http_status = "answer_too_slow", 503
+
+
+class ServiceError(LikenessError):
+    """The server cannot do this now; the same request may succeed later, after `retry_after_s`."""
+
+    code, http_status = "service_unavailable", 503
+    retry_after_s: float = 1.0
+
+
+class Overloaded(ServiceError):
+    """Too many requests are waiting already."""
+
+    code = "overloaded"
+
+
+class TookTooLong(ServiceError):
+    """The request was not done within the time limit."""
+
+    code = "took_too_long"
+
+
+class ShuttingDown(ServiceError):
+    """The server is about to end and takes no more work."""
+
+    code = "shutting_down"
+
+
+class AccessError(LikenessError):
+    """The server does not let this be done."""
+
+    code, http_status = "access_refused", 403
+
+
+class KeyMissing(AccessError):
+    """The server wants an API key."""
+
+    code, http_status = "key_missing", 401
+
+
+class KeyInvalid(AccessError):
+    """The API key is unknown, expired or revoked."""
+
+    code, http_status = "key_invalid", 401
+
+
+class ScopeMissing(AccessError):
+    """The API key is not good for this."""
+
+    code = "scope_missing"
+
+
+class OriginRefused(AccessError):
+    """A web page of another site asks, or the request came under a name that is not this server's."""
+
+    code = "origin_refused"
 
 
 class RemoteError(LikenessError):

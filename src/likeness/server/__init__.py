@@ -1,0 +1,1 @@
+"""The API: `likeness serve`. Needs the extra `serve`, except for keys."""
