@@ -26,6 +26,7 @@ LikenessError
 │   ├── GalleryMissing
 │   ├── ModelNotFound
 │   ├── KeyNotFound              no API key has that id
+│   ├── JobNotFound              the server knows no such job
 │   └── RemoteNotFound           a server elsewhere has no such file, repository or version
 ├── Conflict
 │   ├── PersonExists
@@ -47,22 +48,11 @@ LikenessError
 │   ├── GalleryCorrupt
 │   ├── GalleryBusy
 │   └── StorageFull
-├── RequestRefused           the server does not take a request, whatever it asks for
-│   ├── KeyRefused               it comes without an API key, or with one that is not known, expired or revoked
-│   ├── ScopeMissing             its key does not allow that
-│   ├── TooManyRequests          more than the rate limit from one key or address
-│   ├── BodyTooLarge             more bytes than the limit
-│   ├── BodyTooSlow              its bytes did not arrive in time
-│   └── AnswerTooSlow            its answer was not begun in time
 ├── ServiceError             the server cannot do it now; the same request may succeed later
 │   ├── Overloaded               too much is waiting already
-│   ├── TookTooLong              it was not done within the time limit
+│   ├── OriginRefused            a web page of another site asks, or under a foreign name
+│   ├── TooManyRequests          one key or address asked more than its rate limit allows
 │   └── ShuttingDown             the server is about to end
-├── AccessError              the server does not let this be done
-│   ├── KeyMissing               it wants an API key
-│   ├── KeyInvalid               the API key is unknown, expired or revoked
-│   ├── ScopeMissing             the API key is not good for this
-│   └── OriginRefused            a web page of another site asks, or one under a foreign name
 └── RemoteError              a server elsewhere did not give what was asked
     ├── Unreachable              no network, or nobody answers
     ├── AccessRefused            it wants to know who asks, or refuses them
@@ -187,6 +177,18 @@ class FaceRejected(FaceError):
     """The face is below the quality gate; the message names the reasons."""
 
     code = "face_rejected"
+
+
+class BodyTooLarge(InputError):
+    """The body of a request has more bytes than the server takes."""
+
+    code, http_status = "body_too_large", 413
+
+
+class BodyTooSlow(InputError):
+    """The body of a request did not arrive in time."""
+
+    code, http_status = "body_too_slow", 408
 
 
 class NameMissing(InputError):
@@ -387,48 +389,6 @@ class StorageFull(StorageError):
     code, http_status = "storage_full", 507
 
 
-class RequestRefused(LikenessError):
-    """The server does not take a request, whatever it asks for."""
-
-    code, http_status = "request_refused", 400
-
-
-class KeyRefused(RequestRefused):
-    """A request comes without an API key, or with one that is not known, has expired or was revoked."""
-
-    code, http_status = "key_refused", 401
-
-
-class ScopeMissing(RequestRefused):
-    """The API key of a request does not allow what it asks for."""
-
-    code, http_status = "scope_missing", 403
-
-
-class TooManyRequests(RequestRefused):
-    """One key or address asked more often than the rate limit allows."""
-
-    code, http_status = "too_many_requests", 429
-
-
-class BodyTooLarge(RequestRefused):
-    """The body of a request has more bytes than the server takes."""
-
-    code, http_status = "body_too_large", 413
-
-
-class BodyTooSlow(RequestRefused):
-    """The body of a request did not arrive in time."""
-
-    code, http_status = "body_too_slow", 408
-
-
-class AnswerTooSlow(RequestRefused):
-    """The answer to a request was not begun in time; what it asked for may have been done all the same."""
-
-    code, http_status = "answer_too_slow", 503
-
-
 class ServiceError(LikenessError):
     """The server cannot do this now; the same request may succeed later, after `retry_after_s`."""
 
@@ -442,46 +402,16 @@ class Overloaded(ServiceError):
     code = "overloaded"
 
 
-class TookTooLong(ServiceError):
-    """The request was not done within the time limit."""
+class TooManyRequests(ServiceError):
+    """One key or address asked more often than the rate limit allows."""
 
-    code = "took_too_long"
+    code, http_status = "too_many_requests", 429
 
 
 class ShuttingDown(ServiceError):
     """The server is about to end and takes no more work."""
 
     code = "shutting_down"
-
-
-class AccessError(LikenessError):
-    """The server does not let this be done."""
-
-    code, http_status = "access_refused", 403
-
-
-class KeyMissing(AccessError):
-    """The server wants an API key."""
-
-    code, http_status = "key_missing", 401
-
-
-class KeyInvalid(AccessError):
-    """The API key is unknown, expired or revoked."""
-
-    code, http_status = "key_invalid", 401
-
-
-class ScopeMissing(AccessError):
-    """The API key is not good for this."""
-
-    code = "scope_missing"
-
-
-class OriginRefused(AccessError):
-    """A web page of another site asks, or the request came under a name that is not this server's."""
-
-    code = "origin_refused"
 
 
 class RemoteError(LikenessError):
