@@ -95,6 +95,11 @@ class Settings(BaseModel):
         default_factory=lambda: str(user_data_path("likeness") / "models"),
         description="Folder of your own model bundles.",
     )
+    keys: str = Field(
+        default_factory=lambda: str(user_data_path("likeness") / "api.keys"),
+        min_length=1,
+        description="File of the server's API keys (`likeness keys`).",
+    )
     cache: str = Field(
         default_factory=lambda: str(user_cache_path("likeness")),
         description="Folder for what can be made again, such as converted models.",
