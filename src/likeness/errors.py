@@ -17,6 +17,8 @@ LikenessError
 │   │   └── FaceRejected         below the quality gate
 │   ├── NameMissing          nothing says whom a photo shows
 │   ├── ProfileInvalid       not a profile card: no object of plain values
+│   ├── BodyTooLarge             a request with more bytes than the server takes
+│   ├── BodyTooSlow              a request whose bytes did not arrive in time
 │   ├── RequestInvalid       a request to the server with a field that cannot be used
 │   ├── UrlRefused           the address of a photo that the server does not fetch from
 │   ├── DatasetError         a folder that is not the data set it is meant to be
