@@ -52,9 +52,14 @@ LikenessError
 │   └── StorageFull
 ├── ServiceError             the server cannot do it now; the same request may succeed later
 │   ├── Overloaded               too much is waiting already
-│   ├── OriginRefused            a web page of another site asks, or under a foreign name
+│   ├── TookTooLong              it was not done within the time limit
 │   ├── TooManyRequests          one key or address asked more than its rate limit allows
 │   └── ShuttingDown             the server is about to end
+├── AccessError              the server does not let this be done
+│   ├── KeyMissing               it wants an API key
+│   ├── KeyInvalid               the API key is unknown, expired or revoked
+│   ├── ScopeMissing             the API key is not good for this
+│   └── OriginRefused            a web page of another site asks, or one under a foreign name
 └── RemoteError              a server elsewhere did not give what was asked
     ├── Unreachable              no network, or nobody answers
     ├── AccessRefused            it wants to know who asks, or refuses them
@@ -404,6 +409,12 @@ class Overloaded(ServiceError):
     code = "overloaded"
 
 
+class TookTooLong(ServiceError):
+    """The request was not done within the time limit."""
+
+    code = "took_too_long"
+
+
 class TooManyRequests(ServiceError):
     """One key or address asked more often than the rate limit allows."""
 
@@ -414,6 +425,36 @@ class ShuttingDown(ServiceError):
     """The server is about to end and takes no more work."""
 
     code = "shutting_down"
+
+
+class AccessError(LikenessError):
+    """The server does not let this be done."""
+
+    code, http_status = "access_refused", 403
+
+
+class KeyMissing(AccessError):
+    """The server wants an API key."""
+
+    code, http_status = "key_missing", 401
+
+
+class KeyInvalid(AccessError):
+    """The API key is unknown, expired or revoked."""
+
+    code, http_status = "key_invalid", 401
+
+
+class ScopeMissing(AccessError):
+    """The API key is not good for this."""
+
+    code = "scope_missing"
+
+
+class OriginRefused(AccessError):
+    """A web page of another site asks, or the request came under a name that is not this server's."""
+
+    code = "origin_refused"
 
 
 class RemoteError(LikenessError):
