@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -176,15 +177,26 @@ class Recognizer:
         Raises:
             PhotoError: the photo cannot be decoded.
         """
-        photo = self.photo(source)
+        [faces] = self.faces_of([self.photo(source)], embed=embed, attributes=attributes, largest=largest)
+        return faces
+
+    def faces_of(
+        self, photos: Sequence[Photo], *, embed: bool = True, attributes: bool = True, largest: bool = False
+    ) -> list[list[Face]]:
+        """All faces of each photo, as `faces`; the networks look at all photos' crops together."""
+        found = [self._found(photo)[: 1 if largest else None] for photo in photos]
+        network = self.attribute_network if attributes else None
+        if not any(found):
+            return found
+        places = [(photo, face) for photo, faces in zip(photos, found, strict=True) for face in faces]
+        looked = iter(self._looked_at(places, embed=embed, network=network))
+        return [list(islice(looked, len(faces))) for faces in found]
+
+    def _found(self, photo: Photo) -> list[Face]:
+        """The faces that the detector finds, largest first, as yet without what other networks say of them."""
         least = self.settings.min_face_px
         found = self.detector.detect(photo.pixels, min_face_px=None if least is None else least / photo.scale)
-        faces = sorted(self._describe(photo, found), key=lambda face: -face.area_px)
-        if largest:
-            faces = faces[:1]
-        if not faces:
-            return faces
-        return self._looked_at(photo, faces, embed=embed, network=self.attribute_network if attributes else None)
+        return sorted(self._describe(photo, found), key=lambda face: -face.area_px)
 
     def face(self, source: Source, *, only: bool = False) -> Face:
         """The largest face of a photo; with `only` it must be the only one.
@@ -258,9 +270,10 @@ class Recognizer:
         yield from spread(work, items, workers or self.settings.threads or available_cores())
 
     def _looked_at(
-        self, photo: Photo, faces: list[Face], *, embed: bool, network: TellsAttributes | None
+        self, places: Sequence[tuple[Photo, Face]], *, embed: bool, network: TellsAttributes | None
     ) -> list[Face]:
-        """The faces with what the networks say of them; one pass where one network says all."""
+        """The faces, each on its photo, with what the networks say of them; one pass where one network says all."""
+        faces = [face for _, face in places]
         crops = np.stack([face.crop for face in faces if face.crop is not None])
         if network is None:
             return _with_embeddings(faces, self.embedder.embed(crops)) if embed else faces
@@ -270,8 +283,12 @@ class Recognizer:
         else:
             own = crops
             if not (isinstance(network, CropNetwork) and network.crops_like(self.embedder)):
-                places = [(face.landmarks_px / photo.scale).astype(np.float32) for face in faces]
-                own = np.stack([network.crop(photo.pixels, place) for place in places])
+                own = np.stack(
+                    [
+                        network.crop(photo.pixels, (face.landmarks_px / photo.scale).astype(np.float32))
+                        for photo, face in places
+                    ]
+                )
             logits = network.attribute_logits(own)
             if embed:
                 faces = _with_embeddings(faces, self.embedder.embed(crops))

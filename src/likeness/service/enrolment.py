@@ -152,7 +152,9 @@ class Enrolment:
         sha256: str | None = None
         try:
             name = clean_name(photo.name or "")
-            data = read_photo_bytes(photo.path, max_bytes=self._recognizer.settings.max_photo_bytes)
+            data = read_photo_bytes(
+                photo.path if photo.data is None else photo.data, max_bytes=self._recognizer.settings.max_photo_bytes
+            )
             sha256 = digest(data)
             if not self._options.again and (known := self._known(photo, name, sha256)) is not None:
                 return known

@@ -58,7 +58,7 @@ def describe_one(recognizer: Recognizer, photo: FoundPhoto, *, embed: bool = Tru
     if photo.error is not None:
         return Described(photo.path, error=photo.error)
     try:
-        decoded = recognizer.photo(photo.path)
+        decoded = recognizer.photo(photo.path if photo.data is None else photo.data)
         return Described(photo.path, tuple(recognizer.faces(decoded, embed=embed)), decoded.size_px)
     except InputError as error:
         return Described(photo.path, error=error)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from copy import copy
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -119,6 +121,12 @@ class People(AbstractContextManager["People"]):
         if self._readonly:
             say("The gallery is read-only: what is asked of it is not written into its audit trail.")
 
+    def acting_as(self, actor: str) -> People:
+        """The same, opened once, for somebody else who asks; close either, and both are."""
+        other = copy(self)
+        other.actor = actor
+        return other
+
     def enroll(
         self,
         photos: Iterable[FoundPhoto],
@@ -150,6 +158,22 @@ class People(AbstractContextManager["People"]):
         finally:
             if asked:
                 self._record("identify", photos=asked, faces=faces, matched=sorted(matched))
+
+    def identify_together(self, asked: Sequence[tuple[str, Described]]) -> list[Identified]:
+        """Who the faces are on photos that were looked at, each asked about by an actor: one search for all of them.
+
+        Each actor has one line in the audit trail.
+        """
+        faces = [face for _, photo in asked for face in photo.faces]
+        answers = iter(self.recognizer.name(faces, self.gallery))
+        found = [(actor, Identified(photo, tuple(islice(answers, len(photo.faces))))) for actor, photo in asked]
+        for actor in dict.fromkeys(actor for actor, _ in asked):
+            given = [each.answers for who, each in found if who == actor]
+            matched = {a.match.person_id for each in given for a in each if a.match and a.decision == "match"}
+            self.acting_as(actor)._record(
+                "identify", photos=len(given), faces=sum(map(len, given)), matched=sorted(matched)
+            )
+        return [identified for _, identified in found]
 
     def twins(
         self,

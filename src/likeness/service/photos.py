@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from likeness.data.photofiles import photos_below
@@ -33,13 +33,15 @@ _COUNTER = re.compile(r"(?:[\s._-]*\(\d+\)|[\s._-]*#?\d+|[\s._-]+(?:copy|edited|
 class FoundPhoto:
     """A photo that was asked for: its path, the person's name where it carries one, or why it cannot be used.
 
-    `card` is the path of the profile card that stands in the person's folder.
+    `card` is the path of the profile card that stands in the person's folder. A photo that came by itself, not as a
+    file, has its bytes in `data`; `path` is then what its sender calls it, and nothing is read from there.
     """
 
     path: str
     name: str | None = None
     error: LikenessError | None = None
     card: str | None = None
+    data: bytes | None = field(default=None, repr=False)
 
 
 def find_photos(
