@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from platformdirs import user_cache_path, user_config_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from likeness.errors import SettingsError
 
@@ -105,7 +114,36 @@ class Settings(BaseModel):
         description="Folder for what can be made again, such as converted models.",
     )
 
+    profiles: tuple[Literal["gallery", "wikidata", "ninjas"], ...] = Field(
+        (),
+        description="Who is asked for profile cards, in order: gallery (what it holds), wikidata, ninjas (API Ninjas); "
+        "separated by commas. none, the default, asks nobody: people's names do not leave the machine.",
+    )
+    profiles_language: str = Field(
+        "en", pattern=r"^[a-z]{2,3}(-[a-z0-9]{2,8})*$", description="Language of profile cards, where there are words."
+    )
+    profiles_keep_days: float = Field(
+        30.0, gt=0, le=366, description="How long a looked-up profile card is kept in the cache, in days."
+    )
+    profiles_timeout_s: float = Field(10.0, gt=0, le=120, description="Time limit of one request for a profile card.")
+    wikidata_url: str = Field(
+        "https://www.wikidata.org/w/api.php", min_length=1, description="Address of Wikidata's API."
+    )
+    ninjas_url: str = Field(
+        "https://api.api-ninjas.com/v1/celebrity", min_length=1, description="Address of API Ninjas' celebrities."
+    )
+    ninjas_key: SecretStr = Field(SecretStr(""), description="Your key for API Ninjas; never shown.")
+
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("profiles", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """From `wikidata, gallery` as it stands in the environment or a file; `none` is nobody, twice is once."""
+        if isinstance(value, str):
+            names = [name.strip().lower() for name in value.split(",") if name.strip()]
+            return tuple(dict.fromkeys(names)) if names != ["none"] else ()
+        return value
 
     @model_validator(mode="after")
     def _fall_back(self) -> Self:

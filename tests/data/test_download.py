@@ -23,7 +23,6 @@ import pytest
 from likeness.data import transfer as module
 from likeness.data.download import ASIDE, download, downloads_of
 from likeness.data.sources import Download, source_class
-from likeness.data.transfer import shown
 from likeness.data.unpack import unpack
 from likeness.errors import (
     AccessRefused,
@@ -36,6 +35,7 @@ from likeness.errors import (
     StorageFull,
     Unreachable,
 )
+from likeness.web import shown
 
 BODY = bytes(range(256)) * 4000
 

@@ -144,7 +144,7 @@ def download(flags: Flags, name: str, out: Path, url: str, sha256: str, keep: bo
     from likeness.data.download import download as fetch
     from likeness.data.download import downloads_of
     from likeness.data.sources import source_class
-    from likeness.data.transfer import shown
+    from likeness.web import shown
 
     source = source_class(name)
     entries = downloads_of(source, url=url, sha256=sha256)

@@ -218,4 +218,6 @@ def chance(probability: float) -> str:
 
 def plain(value: Any) -> str:
     """A value of a setting or manifest for people."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return "—" if value is None else str(value)

@@ -19,11 +19,12 @@ def settings(flags: Flags) -> None:
     """
     loaded = flags.settings
     fields = type(loaded).model_fields
+    values = loaded.model_dump(mode="json")  # a secret is masked in it
     if flags.output.as_json:
         flags.output.json(
             {
                 name: {
-                    "value": getattr(loaded, name),
+                    "value": values[name],
                     "origin": loaded.origin(name),
                     "description": field.description,
                 }
@@ -31,7 +32,5 @@ def settings(flags: Flags) -> None:
             }
         )
         return
-    rows = [
-        (name, plain(getattr(loaded, name)), loaded.origin(name), field.description) for name, field in fields.items()
-    ]
+    rows = [(name, plain(values[name]), loaded.origin(name), field.description) for name, field in fields.items()]
     flags.output.table(("setting", "value", "from", "meaning"), rows)

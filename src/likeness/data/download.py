@@ -17,9 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from likeness.data.dataset import storage_error
 from likeness.data.sources.base import Download, Source, Told, nobody
-from likeness.data.transfer import Transfer, digest_of, shown
+from likeness.data.transfer import Transfer, digest_of
 from likeness.data.unpack import unpack
 from likeness.errors import Conflict, DownloadCorrupt, InputError
+from likeness.web import shown
 
 ASIDE = ".downloads"
 

@@ -8,7 +8,6 @@ import http.client
 import json
 import os
 import shutil
-import ssl
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from likeness.data.sources.base import Download, Told
 from likeness.errors import AccessRefused, InputError, RemoteError, RemoteNotFound, StorageFull, Unreachable
+from likeness.web import BREAKS, USER_AGENT, opener, shown
 
 TIMEOUT_S = 30.0
 TRIES = 4
@@ -25,7 +25,6 @@ TRIES = 4
 
 _CHUNK = 1 << 18
 _SPARE_BYTES = 64 << 20
-_BREAKS = (ConnectionError, TimeoutError, ssl.SSLError)
 AGAIN = "run the same command again: it goes on where it stopped"
 
 
@@ -49,7 +48,7 @@ class Transfer:
                 raise _refused(error, self.entry.url) from error
             except http.client.InvalidURL as error:
                 raise InputError(f"{shown(self.entry.url)!r} is no address") from error
-            except (urllib.error.URLError, http.client.HTTPException, *_BREAKS) as error:
+            except BREAKS as error:
                 broken = error
             here = self._here()
             failures = 0 if here > before else failures + 1
@@ -68,7 +67,7 @@ class Transfer:
 
     def _once(self) -> bool:
         """Ask once and write what comes; whether the file is whole now."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": "likeness"}
+        headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
         offset = self._here()
         validator = self._validator()
         if offset and (validator or self.entry.sha256):
@@ -78,11 +77,11 @@ class Transfer:
         else:
             offset = 0
         url, account = _signed(self.entry.url)
-        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http only, see _opener
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http only, see opener
         if account:
             request.add_unredirected_header("Authorization", account)  # another server must not learn it
         try:
-            answer = _opener().open(request, timeout=TIMEOUT_S)
+            answer = opener(redirects=True).open(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
             with error:
                 if error.code != 416:
@@ -127,22 +126,6 @@ class Transfer:
         return str(facts["validator"]) if facts.get("url") == shown(self.entry.url) else ""
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Opens http and https, with the environment's proxies; neither files nor ftp, wherever a server sends us."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.UnknownHandler,
-    ):
-        opener.add_handler(handler())
-    return opener
-
-
 def _signed(url: str) -> tuple[str, str]:
     """An address without the account that it may name, and what a header says of the account."""
     parts = urlsplit(url)
@@ -179,14 +162,6 @@ def _expect_space(folder: Path, needed_bytes: int, name: str) -> None:
             f"{name} needs {needed_bytes >> 20} MiB more and {str(folder)!r} has {free_bytes >> 20} MiB left",
             hint="free some space, or name a folder on another disk",
         )
-
-
-def shown(url: str) -> str:
-    """An address for messages: without account, password and query, which may be secret."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
 def digest_of(path: Path) -> str:
