@@ -113,6 +113,24 @@ class Settings(BaseModel):
         default_factory=lambda: str(user_cache_path("likeness")),
         description="Folder for what can be made again, such as converted models.",
     )
+    serve_queue: int = Field(
+        128, ge=1, le=100_000, description="Server: photos that may wait to be looked at; more are answered 503."
+    )
+    serve_photos: int = Field(32, ge=1, le=1000, description="Server: photos in one request.")
+    serve_jobs: int = Field(16, ge=1, le=1000, description="Server: long jobs that may wait.")
+    serve_answers: str = Field(
+        default_factory=lambda: str(user_data_path("likeness") / "answers.db"),
+        min_length=1,
+        description="Server: file that keeps the answers given under idempotency keys, for a day.",
+    )
+    serve_url_hosts: str = Field(
+        "",
+        description="Server: hosts that photos may be fetched from by their address, separated by commas; "
+        "*.example.org allows all below it. Empty, the default, fetches none.",
+    )
+    serve_url_timeout_s: float = Field(
+        10.0, gt=0, le=120, description="Server: time limit for fetching a photo by its address."
+    )
 
     profiles: tuple[Literal["gallery", "wikidata", "ninjas"], ...] = Field(
         (),
