@@ -25,7 +25,7 @@ from likeness.bundle import Bundle
 from likeness.calibration import Calibration
 from likeness.decision import decide_pair, decide_search
 from likeness.errors import CalibrationError, ModelError, NoFace, SeveralFaces, SpaceMismatch
-from likeness.gallery.base import Gallery
+from likeness.gallery.base import Gallery, GalleryInfo
 from likeness.settings import Settings
 from likeness.spread import spread
 from likeness.types import Answer, Comparison, Face, Photo, Pixels, Vector
@@ -242,16 +242,24 @@ class Recognizer:
         if not faces:
             return []
         info = gallery.info()
-        if info.space != self.space:
-            raise SpaceMismatch(
-                f"{info.uri} holds vectors of {info.space!r}, this recognizer makes vectors of {self.space!r}",
-                hint="use the model it was made with, or re-embed it: likeness gallery re-embed",
-            )
+        self.expect_space(info)
         hits = gallery.search(embeddings_of(faces), CANDIDATES)
         return [
             decide_search(face, found, info.people, info.faces, self.calibration, self.settings)
             for face, found in zip(faces, hits, strict=True)
         ]
+
+    def expect_space(self, info: GalleryInfo) -> None:
+        """Refuse a gallery whose vectors are of another model: similarities to them would mean nothing.
+
+        Raises:
+            SpaceMismatch: they are.
+        """
+        if info.space != self.space:
+            raise SpaceMismatch(
+                f"{info.uri} holds vectors of {info.space!r}, this recognizer makes vectors of {self.space!r}",
+                hint="use the model it was made with, or re-embed it: likeness gallery re-embed",
+            )
 
     def verify(self, first: Source | Face, second: Source | Face) -> Comparison:
         """Whether two faces (with embeddings) are one person's; of a photo the largest face is taken.

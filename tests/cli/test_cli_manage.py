@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -254,6 +255,26 @@ def test_the_audit_trail_says_counts_and_the_json_has_all_ids(cli, names):
     assert f"of {len(names)} people" in first
     assert first.endswith(f"and {len(names) - 3} more")
     assert len(cli("audit", "--json").lines[0]["details"]["faces"]) == len(names)
+
+
+def test_the_audit_trail_is_verified_and_its_seal_shows_later_whether_it_goes_on(cli, names, gallery_path):
+    done = cli("audit", "--verify")
+    assert (done.code, done.out.startswith("whole: 1 lines")) == (0, True)
+    seal = cli("audit", "--verify", "--json").lines[0]["seal"]
+    assert seal in done.out
+    cli("people", "show", names[0])
+    assert cli("audit", "--sealed", seal).code == 0
+    [actor] = {line["actor"] for line in cli("audit", "--json").lines[1:]}
+    assert [line["action"] for line in cli("audit", "--actor", actor, "--json").lines] == ["show"]
+    connection = sqlite3.connect(gallery_path)
+    connection.execute("DROP TRIGGER events_are_not_changed")
+    connection.execute("UPDATE events SET actor = 'nobody' WHERE id = 1")
+    connection.commit()
+    connection.close()
+    done = cli("audit", "--verify")
+    assert (done.code, "NOT WHOLE: line 1" in done.out) == (7, True)
+    done = cli("audit", "--sealed", "nonsense")
+    assert (done.code, "no seal" in done.err) == (2, True)
 
 
 def test_the_doctor_finds_all_well_with_and_without_a_gallery(cli, gallery_path):

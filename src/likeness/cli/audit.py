@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from likeness.cli.flags import Flags, common_options
+from likeness.cli.gallery import UNWELL
 
 if TYPE_CHECKING:
-    from likeness.gallery.base import Event, Gallery
+    from likeness.gallery.base import Event, Gallery, TrailCheck
 
 
 SHOWN = 3
@@ -19,18 +20,32 @@ SHOWN = 3
 @click.command()
 @click.option("--after", type=int, default=0, metavar="ID", help="Only events after the one with this number.")
 @click.option("--person", metavar="PERSON", help="Only events about this person, a name or an id.")
+@click.option("--actor", metavar="ACTOR", help="Only events of this actor, such as key:ID of an API key.")
+@click.option(
+    "--verify", "verify_it", is_flag=True, help="Show no events but whether the trail is whole, and its seal."
+)
+@click.option("--sealed", metavar="SEAL", help="Verify, also against a seal that was shown earlier.")
 @common_options
 @click.pass_obj
-def audit(flags: Flags, after: int, person: str | None) -> None:
+def audit(flags: Flags, after: int, person: str | None, actor: str | None, verify_it: bool, sealed: str | None) -> int:
     """Show the gallery's audit trail: who did what to whom, when.
 
-    It holds ids, never names. Long lists of ids are shortened here; --json prints them whole.
+    It holds ids, never names. Long lists of ids are shortened here; --json prints them whole. An actor is cli:ACCOUNT,
+    key:ID of an API key (`likeness keys list`), or server.
+
+    Each line is sealed by a hash over the line before it, so that --verify sees a line that was changed or is missing.
+    Whoever may write the gallery's file can write the whole trail anew: keep the seal that --verify shows somewhere
+    else, and give it as --sealed later. Exit code 7 if the trail is not whole.
     """
     with flags.people(with_model=False) as opened:
         gallery = opened.gallery
+        if verify_it or sealed is not None:
+            return _verified(flags, opened.check_trail(sealed=sealed))
         wanted = None if person is None else gallery.person(person).id
         for event in _events(gallery, after):
             if wanted is not None and wanted not in (event.person_id, *_ids(event.details)):
+                continue
+            if actor not in (None, event.actor):
                 continue
             if flags.output.as_json:
                 flags.output.json(_plain(event))
@@ -40,6 +55,18 @@ def audit(flags: Flags, after: int, person: str | None) -> None:
                     f"{event.id:>6}  {event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor}  {event.action:<11}  "
                     f"{'; '.join(facts)}".rstrip()
                 )
+    return 0
+
+
+def _verified(flags: Flags, checked: TrailCheck) -> int:
+    """What came of the check, and the exit code."""
+    finding = checked.finding
+    if flags.output.as_json:
+        flags.output.json({"ok": finding.ok, "message": finding.message, "seal": checked.seal})
+    else:
+        flags.output.text(f"{'whole' if finding.ok else 'NOT WHOLE'}: {finding.message}")
+        flags.output.text(f"seal  {checked.seal}")
+    return 0 if finding.ok else UNWELL
 
 
 def _events(gallery: Gallery, after: int) -> Iterator[Event]:

@@ -171,6 +171,19 @@ class Finding:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class TrailCheck:
+    """Whether the audit trail is whole, and what it is sealed with.
+
+    Attributes:
+        seal: `count:hash` of the last line that fits. Kept elsewhere, it shows later whether the trail up to that line
+            was written anew, which whoever may write the file could do without breaking the chain.
+    """
+
+    finding: Finding
+    seal: str
+
+
 class Gallery(AbstractContextManager["Gallery"], Protocol):
     """People and their faces, searchable by similarity. Thread-safe; open one per process."""
 
@@ -313,6 +326,14 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
 
     def events(self, *, after: int = 0, limit: int = 1000) -> list[Event]:
         """The audit trail in order, from the event after id `after`."""
+        ...
+
+    def check_events(self, *, sealed: str | None = None) -> TrailCheck:
+        """Verify the audit trail alone; with an earlier `seal` also that it still begins as it did then.
+
+        Raises:
+            InputError: `sealed` is no seal.
+        """
         ...
 
     def close(self) -> None:

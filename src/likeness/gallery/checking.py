@@ -95,7 +95,7 @@ def _sample_ids(connection: sqlite3.Connection, count: int) -> list[int]:
 
 def _audit(store: Store) -> Finding:
     with store.read() as connection:
-        return audit.verify(connection)
+        return audit.verify(connection).finding
 
 
 def _erasures(store: Store) -> Finding:

@@ -32,6 +32,7 @@ from likeness.gallery.base import (
     PhotoNote,
     ProfileChange,
     StoredFace,
+    TrailCheck,
     ignore_progress,
 )
 from likeness.gallery.identity import clean_name
@@ -269,6 +270,10 @@ class EmbeddedGallery(Gallery):
     def events(self, *, after: int = 0, limit: int = 1000) -> list[Event]:  # noqa: D102
         with self._store.read() as connection:
             return audit.read(connection, after=after, limit=limit)
+
+    def check_events(self, *, sealed: str | None = None) -> TrailCheck:  # noqa: D102
+        with self._store.read() as connection:
+            return audit.verify(connection, sealed=sealed)
 
     def close(self) -> None:  # noqa: D102
         self._store.close()

@@ -16,10 +16,13 @@ import numpy as np
 
 from likeness.errors import InputError, LikenessError, StorageError
 from likeness.gallery import Gallery, open_gallery
-from likeness.gallery.base import Finding, ignore_progress
+from likeness.gallery.base import Finding, TrailCheck, ignore_progress
+from likeness.profiles import Profile, open_lookup
+from likeness.profiles.lookup import cache_of
 from likeness.recognizer import Recognizer, Source
 from likeness.service.cards import changed
 from likeness.service.choosing import Pick
+from likeness.service.enrolled import face_of
 from likeness.service.enrolment import Enrolment, EnrolOptions, Outcome
 from likeness.service.exporting import export_person
 from likeness.service.looking import Described, chosen_face, describe
@@ -27,7 +30,7 @@ from likeness.service.photos import FoundPhoto
 from likeness.service.reembedding import crop_embedder
 from likeness.service.twins import Rarity, everybody, find_twins
 from likeness.settings import Settings
-from likeness.types import Answer, Face, Person, TwinAnswer
+from likeness.types import Answer, Comparison, Face, Person, TwinAnswer
 
 IDENTIFY_BATCH = 64
 """Photos identified per line of the audit trail."""
@@ -150,7 +153,7 @@ class People(AbstractContextManager["People"]):
             for photo in describe(self.recognizer, photos):
                 answers = tuple(self.recognizer.name(photo.faces, self.gallery))
                 asked, faces = asked + 1, faces + len(answers)
-                matched |= {a.match.person_id for a in answers if a.match and a.decision == "match"}
+                matched |= _matched(answers)
                 if asked >= IDENTIFY_BATCH:
                     self._record("identify", photos=asked, faces=faces, matched=sorted(matched))
                     asked, faces, matched = 0, 0, set()
@@ -158,6 +161,31 @@ class People(AbstractContextManager["People"]):
         finally:
             if asked:
                 self._record("identify", photos=asked, faces=faces, matched=sorted(matched))
+
+    def compare(
+        self, source: Source | Face, name_or_id: str, *, face_id: int | None = None, pick: Pick = "largest"
+    ) -> Comparison:
+        """Whether a face shows somebody who is enrolled: against one picture, the best unless `face_id` names it.
+
+        One picture, because the rates of the answer are those of one comparison.
+
+        Raises:
+            PersonNotFound: nobody has that id or name.
+            InputError: the person has no such picture, or none.
+            PhotoError, NoFace, SeveralFaces: the photo does not give one face.
+            SpaceMismatch: the gallery holds vectors of another model.
+        """
+        person = self.gallery.person(name_or_id)
+        self.recognizer.expect_space(self.gallery.info())
+        pictures = [each for each in self.gallery.faces(person.id) if face_id in (None, each.id)]
+        if not pictures:
+            which = "" if face_id is None else f" {face_id}"
+            raise InputError(f"{person.id} has no picture{which}", hint="enrol one, or show the person to see them")
+        best = max(pictures, key=lambda each: each.quality)
+        face = source if isinstance(source, Face) else chosen_face(self.recognizer, source, pick, attributes=False)
+        compared = self.recognizer.verify(face, face_of(best))
+        self._record("verify", person.id, face=best.id, decision=compared.decision)
+        return compared
 
     def identify_together(self, asked: Sequence[tuple[str, Described]]) -> list[Identified]:
         """Who the faces are on photos that were looked at, each asked about by an actor: one search for all of them.
@@ -169,7 +197,7 @@ class People(AbstractContextManager["People"]):
         found = [(actor, Identified(photo, tuple(islice(answers, len(photo.faces))))) for actor, photo in asked]
         for actor in dict.fromkeys(actor for actor, _ in asked):
             given = [each.answers for who, each in found if who == actor]
-            matched = {a.match.person_id for each in given for a in each if a.match and a.decision == "match"}
+            matched = _matched(answer for each in given for answer in each)
             self.acting_as(actor)._record(
                 "identify", photos=len(given), faces=sum(map(len, given)), matched=sorted(matched)
             )
@@ -278,6 +306,21 @@ class People(AbstractContextManager["People"]):
         self._record("profile", person.id)
         return person
 
+    def look_up(self, name_or_id: str, *, sources: Sequence[str] | None = None) -> Profile | None:
+        """What the sources of the settings, or those named, know of somebody in the gallery; None if nobody does.
+
+        Sources other than `gallery` are told the person's name.
+
+        Raises:
+            PersonNotFound: nobody has that id or name.
+            SettingsError: no source is switched on, or one lacks its key.
+            RemoteError: a source could not be asked, and no other knows the person.
+        """
+        person = self.gallery.person(name_or_id)
+        lookup = open_lookup(self.recognizer.settings, lambda name: person.profile, sources=sources)
+        self._record("look-up", person.id, sources=list(lookup.names))  # before anything is sent
+        return lookup.find(person.name)
+
     def rename(self, name_or_id: str, new_name: str) -> Person:
         """Give a person another name.
 
@@ -285,7 +328,9 @@ class People(AbstractContextManager["People"]):
             PersonNotFound: nobody has that id or name.
             PersonExists: another person has the new name.
         """
-        person = self.gallery.update(self.gallery.person(name_or_id).id, name=new_name)
+        before = self.gallery.person(name_or_id)
+        person = self.gallery.update(before.id, name=new_name)
+        cache_of(self.recognizer.settings).forget(before.name)
         self._record("rename", person.id)
         return person
 
@@ -300,6 +345,7 @@ class People(AbstractContextManager["People"]):
         if first.id == second.id:
             raise InputError(f"{source!r} and {into!r} are the same person")
         person = self.gallery.merge(first.id, second.id)
+        cache_of(self.recognizer.settings).forget(first.name)
         self._record("merge", person.id, merged=first.id)
         return person
 
@@ -313,6 +359,7 @@ class People(AbstractContextManager["People"]):
         person = self.gallery.person(name_or_id)
         vectors = [face.embedding for face in self.gallery.faces(person.id)]
         try:
+            cache_of(self.recognizer.settings).forget(person.name)  # what was looked up about them
             erased = self.gallery.remove(person.id)
             for start in range(0, len(vectors), 256):
                 found = self.gallery.search(np.stack(vectors[start : start + 256]), 1)
@@ -334,6 +381,20 @@ class People(AbstractContextManager["People"]):
             snapshots_purged=len(erased.snapshots_purged),
             snapshots_not_found=len(erased.snapshots_not_found),
         )
+        return Forgotten(person.id, erased.faces, erased.snapshots_purged, erased.snapshots_not_found)
+
+    def forget_picture(self, name_or_id: str, face_id: int) -> Forgotten:
+        """Erase one picture of a person, who stays, from record, index and snapshots.
+
+        Raises:
+            PersonNotFound: nobody has that id or name.
+            InputError: the person has no such picture.
+        """
+        person = self.gallery.person(name_or_id)
+        if all(face.id != face_id for face in self.gallery.faces(person.id)):
+            raise InputError(f"{person.id} has no picture {face_id}", hint="show the person to see their pictures")
+        erased = self.gallery.remove(face_id=face_id)
+        self._record("forget-picture", person.id, face=face_id)
         return Forgotten(person.id, erased.faces, erased.snapshots_purged, erased.snapshots_not_found)
 
     def expired(self, today: date) -> Iterator[Person]:
@@ -392,6 +453,19 @@ class People(AbstractContextManager["People"]):
     ) -> None:
         self.close()
 
+    def check_trail(self, *, sealed: str | None = None) -> TrailCheck:
+        """Whether the audit trail is whole, and goes on from an earlier seal.
+
+        Raises:
+            InputError: `sealed` is no seal.
+        """
+        return self.gallery.check_events(sealed=sealed)
+
     def _record(self, action: str, person_id: str | None = None, **details: object) -> None:
         if not self._readonly:
             self.gallery.record(action, actor=self.actor, person_id=person_id, **details)
+
+
+def _matched(answers: Iterable[Answer]) -> set[str]:
+    """Ids of the people who were named, for the audit trail."""
+    return {answer.match.person_id for answer in answers if answer.match and answer.decision == "match"}
