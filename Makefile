@@ -56,11 +56,11 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # What is quick to know while writing.
 fast: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow" tests
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests
 
 bench: setup
 	cd benchmarks && ../$(BIN)/python pipeline.py --photos 200 --json results/pipeline.json

@@ -19,9 +19,9 @@ from rich.progress import Progress
 
 from likeness.data.sources import open_source
 from likeness.settings import Settings
+from likeness.train.bundling import WEIGHTS
 from likeness.train.detector import DistilOptions, distil_detector
 from likeness.train.detector_work import Schedule
-from likeness.train.export import WEIGHTS
 from likeness.train.scenes import SceneOptions
 
 

@@ -12,6 +12,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that train come first: begun last, one of them would keep one processor while the other has nothing."""
+    items.sort(key=lambda item: "train" not in Path(item.path).parent.name)
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of sample photos: `people/<Name>/*.jpg`, `probes/<Name>_new.jpg`, `group.jpg`, `landscape.jpg`."""

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from likeness.errors import CalibrationError
+from likeness.fitted import read_fitted
 from likeness.types import Age, Gender
 
 Floats = NDArray[np.float64]
@@ -138,15 +138,7 @@ class AttributeCalibration:
         Raises:
             CalibrationError: it is not one.
         """
-        try:
-            data = json.loads(path.read_text("utf-8"))
-            if data.pop("format") != 1:
-                raise CalibrationError(f"{path} has a format that this version does not know")
-            for name in ("band_edges_years", "low_margins_years", "high_margins_years"):
-                data[name] = np.array(data[name], np.float64)
-            return cls(**data)
-        except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CalibrationError(f"{path} is not a calibration of age and gender: {error}") from error
+        return read_fitted(path, cls, "a calibration of age and gender")
 
 
 def fit_attributes(

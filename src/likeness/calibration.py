@@ -13,7 +13,6 @@ Three numbers answer "how sure are you?":
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from likeness.errors import CalibrationError, RateUnsupported
+from likeness.fitted import read_fitted
 
 Floats = NDArray[np.float64]
 
@@ -192,16 +192,7 @@ class Calibration:
         Raises:
             CalibrationError: it is not one.
         """
-        try:
-            data = json.loads(path.read_text("utf-8"))
-            if data.pop("format") != 1:
-                raise CalibrationError(f"{path} has a format that this version does not know")
-            for name, values in data.items():
-                if isinstance(values, list):
-                    data[name] = np.array(values, np.float64)
-            return cls(**data)
-        except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CalibrationError(f"{path} is not a calibration: {error}") from error
+        return read_fitted(path, cls, "a calibration")
 
 
 def fit(

@@ -134,7 +134,8 @@ def test_people_in_both_splits_are_noticed(faces, recipe):
 
 @pytest.mark.parametrize(("licence", "commercial"), [("academic research only", False), ("made up", None)])
 def test_data_that_forbids_commercial_use_forbids_it_of_the_bundle(trained, tmp_path, licence, commercial):
-    from likeness.train.export import MODEL, describe_bundle
+    from likeness.train.bundling import MODEL
+    from likeness.train.export import describe_bundle
 
     run = Run.read(trained)
     run = run.model_copy(update={"data": run.data.model_copy(update={"licence": licence})})

@@ -16,9 +16,10 @@ from likeness.data.dataset import Dataset
 from likeness.errors import Conflict, DatasetError
 from likeness.evaluate.classes import Classes
 from likeness.evaluate.dataset import embed_dataset
+from likeness.train.bundling import Exported
 from likeness.train.checkpoint import load_trained
 from likeness.train.crops import load_crops
-from likeness.train.export import Exported, export_run
+from likeness.train.export import export_run
 from likeness.train.loop import train
 from likeness.train.material import choose_material, crops_of
 from likeness.train.recipe import load_recipe
@@ -141,7 +142,7 @@ def test_what_is_there_is_not_overwritten(short, tmp_path):
 
 
 def test_eight_bits_without_crops_are_refused_before_the_work(short, tmp_path):
-    with pytest.raises(DatasetError, match="calibrated on crops"):
+    with pytest.raises(DatasetError, match="calibrated on faces"):
         export_run(short, tmp_path / "small", int8=True)
 
 

@@ -75,7 +75,7 @@ def test_a_finder_learns_to_find_faces_it_has_not_seen_before(material: Material
     split = dataclasses.replace(material, parts=parts if parts["held"] else {**parts, "held": parts["train"]})
     held = split.scenes("held", EASY, 40, 3)
     untrained = measure_finder(FaceFinder(), held, 0.3)
-    schedule = Schedule(epochs=1, batches=60, size=10, rate=4e-3, workers=0)
+    schedule = Schedule(epochs=1, batches=100, size=10, rate=4e-3, workers=0)
     finder = train_finder(split.composer("train", EASY), held, tmp_path, schedule, say=lambda text: None)
     learnt = measure_finder(finder, held, 0.3)
     assert untrained.recall == 0.0
@@ -154,7 +154,7 @@ def test_files_answer_as_the_networks_do_at_any_size(distilled: tuple[Bundle, Di
     both = Averaged(FaceFinder, SHORT), Averaged(FaceRefiner, SHORT)
     for trained, name in zip(both, ("finder.pt", "refiner.pt"), strict=True):
         assert trained.restore(work.folder / name) == 1
-    finder, refiner = (trained.result() for trained in both)
+    finder, refiner = (trained.average for trained in both)
     rng = np.random.default_rng(0)
     session = Session(bundle.path("finder"), threads=1)
     for shape in ((1, 32, 32, 3), (3, 96, 256, 3), (1, 320, 64, 3)):

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from likeness.train.optimisation import rate_factor
 from likeness.train.recipe import ArcFacePart, FineTunePart, SoftmaxPart, TripletPart
-from likeness.train.tasks import build_task, cosine_with_warmup
+from likeness.train.tasks import build_task
 
 PEOPLE, DIMENSION = 5, 8
 
@@ -204,7 +205,7 @@ def test_half_precision_embeddings_give_a_loss_in_full_precision(part):
 @given(st.integers(2, 2000), st.data())
 def test_the_learning_rate_rises_to_one_and_falls_to_nothing(steps, data):
     warmup = data.draw(st.integers(0, steps - 1))
-    factors = [cosine_with_warmup(step, steps=steps, warmup=warmup) for step in range(steps + 1)]
+    factors = [rate_factor("cosine", step, steps=steps, warmup=warmup) for step in range(steps + 1)]
     assert all(0 <= factor <= 1 for factor in factors)
     assert factors[warmup] == 1
     assert all(a < b for a, b in pairwise(factors[: warmup + 1]))

@@ -69,9 +69,10 @@ def _as_bundle(
     from likeness.train.run import Run
 
     with needs_torch():
+        from likeness.train.bundling import WEIGHTS
         from likeness.train.distil_export import export_distillation
         from likeness.train.distil_run import RECORD, Distillation
-        from likeness.train.export import WEIGHTS, export_run
+        from likeness.train.export import export_run
     distilled = (run / RECORD).is_file()
     record = Distillation.read(run) if distilled else Run.read(run)
     chosen = name or (out.name if out else record.recipe.name)

@@ -19,7 +19,8 @@ from likeness.train.arrivals import arrange, place_new, read_people
 from likeness.train.from_bundle import Watch
 from likeness.train.loop import Say
 from likeness.train.memory import ARRIVED, LEARN, STATE, Memory, empty_memory, expect_continues, rows_used
-from likeness.train.publishing import next_state, record_of, remembered, unit
+from likeness.train.parity import unit
+from likeness.train.publishing import next_state, record_of, remembered
 from likeness.train.recipe import Recipe
 from likeness.train.steps import EMBEDDINGS, Asked
 from likeness.types import Vector

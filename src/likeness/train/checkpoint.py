@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from likeness.errors import DatasetError
@@ -13,6 +12,7 @@ from likeness.train.from_onnx import OnnxNetwork
 from likeness.train.networks import build_network
 from likeness.train.recipe import FROM_BUNDLE, NetworkPart
 from likeness.train.run import BEST, CHECKPOINTS, LAST, RECORD, Run
+from likeness.train.states import read_state
 from likeness.train.tasks import build_task
 
 BASE = "base.onnx"
@@ -59,8 +59,5 @@ def task_state(folder: Path, checkpoint: str = BEST) -> dict[str, Tensor]:
     path = folder / CHECKPOINTS / checkpoint
     if not path.is_file():
         raise DatasetError(f"the training in {str(folder)!r} has not come to the end of an epoch yet")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    except Exception as error:  # torch raises a class of its own for each kind of damage
-        raise DatasetError(f"the checkpoint {str(path)!r} cannot be read: {type(error).__name__}") from error
+    state = read_state(path).get("state_dict", {})
     return {name.removeprefix("task."): value for name, value in state.items() if name.startswith("task.")}

@@ -21,9 +21,9 @@ from likeness.evaluate.report import expect_extra
 from likeness.settings import Settings
 from likeness.train.arrivals import compose, material_of, read_people
 from likeness.train.beginning import open_memory
+from likeness.train.bundling import expect_name
 from likeness.train.checkpoint import read_base
 from likeness.train.continual_task import ContinualTask, Teacher
-from likeness.train.export import expect_name
 from likeness.train.from_bundle import Watch, centres_of, embed_crops, fitted_recipe, keep_base
 from likeness.train.judgement import judge
 from likeness.train.loop import MakeTask, Say, train

@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from likeness.bundle import MANIFEST, Bundle, place_folder, write_manifest
+from likeness.bundle import Bundle, place_folder, write_manifest
 from likeness.data.sources.base import Listing
 from likeness.data.splits import split_by_person
-from likeness.errors import Conflict, DatasetError
+from likeness.errors import DatasetError
 from likeness.train.backdrops import Backdrops, load_backdrops
+from likeness.train.bundling import WEIGHTS, expect_target, licence_facts
 from likeness.train.detector_export import export_finder, export_refiner
 from likeness.train.detector_network import CROP_PX, TEMPLATE_PX, FaceFinder, FaceRefiner
 from likeness.train.detector_training import SceneFigures, match_scene, train_finder
 from likeness.train.detector_work import Schedule
-from likeness.train.export import WEIGHTS
 from likeness.train.refiner_crops import Crops, made_crops
 from likeness.train.refiner_training import train_refiner
 from likeness.train.scenes import Scene, SceneComposer, SceneOptions
@@ -115,8 +115,7 @@ def distil_detector(
         DatasetError: there are no faces, or what is in `folder` is damaged.
         ExportFailed: an exported network does not do what the trained one does.
     """
-    if target.exists() and not (replace and (target / MANIFEST).is_file()):
-        raise Conflict(f"{str(target)!r} is there already", hint="give another name, or say that it may be replaced")
+    expect_target(target, replace=replace)
     material = gather_material(listing, backgrounds, teacher.load(threads=1), folder, options, say=say,
                                progress=progress)  # fmt: skip
     held = material.scenes("validation", options.scenes, options.held_scenes, HELD_SEED)
@@ -151,8 +150,7 @@ def write_detector(
         "engine": "single-shot",
         "summary": f"Faces of {options.min_face_px:.0f} pixels and more with five landmarks, in one look and a second.",
         "parameters": options.parameters(),
-        "licence": {"code": "Apache-2.0", "weights": licence, "data": f"{listing.source.title}: {terms}",
-                    "commercial": False if "non-commercial" in terms else None},
+        "licence": licence_facts(licence, f"{listing.source.title}: {terms}"),
         "origin": {"teacher": teacher.manifest.name, "data": listing.origin, "photos": len(listing.rows),
                    "backdrops": options.backdrops,
                    "finder": asdict(options.finder), "refiner": asdict(options.refiner)},

@@ -62,7 +62,7 @@ def train_finder(
         start = time.monotonic()
         stream = SceneStream(composer, size=schedule.size, batches=schedule.batches, seed=(schedule.seed, epoch))
         losses = _run_epoch(work, stream, epoch)
-        figures = [measure_finder(work.average.module, held, score) for score in SCORES] if held else []
+        figures = [measure_finder(work.average, held, score) for score in SCORES] if held else []
         work.save(folder / CHECKPOINT, epoch + 1)
         seconds = time.monotonic() - start
         line = {"epoch": epoch + 1, **losses, "seconds": seconds, "held": [asdict(each) for each in figures]}
@@ -72,7 +72,7 @@ def train_finder(
         words += [f"at {each.score}: recall {each.recall:.3f}, extra {each.extra:.3f}, "
                   f"landmarks {each.landmark_error:.4f}" for each in figures]  # fmt: skip
         say(f"Finder, epoch {epoch + 1}/{schedule.epochs} ({seconds:.0f} s): {'; '.join(words)}")
-    return work.result()
+    return work.average
 
 
 def _run_epoch(work: Averaged[FaceFinder], stream: SceneStream, epoch: int) -> dict[str, float]:
@@ -80,12 +80,11 @@ def _run_epoch(work: Averaged[FaceFinder], stream: SceneStream, epoch: int) -> d
     work.network.train()
     sums = np.zeros(3)
     for number, batch in enumerate(loader(stream, work.schedule.workers)):
-        work.prepare(epoch * work.schedule.batches + number)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=work.half):
             maps = work.network(batch.pixels.permute(0, 3, 1, 2).float())
         maps = type(maps)(*(part.float() for part in maps))
         loss = finder_loss(maps, *_places(batch.pixels), batch.kinds, batch.boxes, batch.landmarks)
-        work.learn(loss.total)
+        work.learn(loss.total, epoch * work.schedule.batches + number)
         sums += [float(part.detach()) for part in loss[1:]]
     means = (sums / len(stream)).round(5).tolist()
     return dict(zip(("score", "box", "landmark"), means, strict=True))

@@ -18,9 +18,9 @@ from torch.nn import functional
 from likeness.errors import ModelError
 from likeness.train.attribute_heads import attribute_loss
 from likeness.train.distil_losses import centred, centred_cosine_loss, relation_loss, softened_classes_loss
+from likeness.train.optimisation import decayed_groups, follow, rate_factor
 from likeness.train.student_recipe import StudentRecipe
 from likeness.train.students import Student, Told
-from likeness.train.tasks import cosine_with_warmup
 from likeness.train.teachers import Answers
 from likeness.train.views import Views
 
@@ -62,9 +62,7 @@ class Distiller:
         self.recipe, self.lessons, self.epoch = recipe, lessons, 0
         part = recipe.schedule
         self.batches = max(1, len(lessons.views.crops) // part.batch_size)
-        self.optimiser = torch.optim.AdamW(
-            _groups(self.student, part.weight_decay), lr=part.learning_rate, weight_decay=part.weight_decay
-        )
+        self.optimiser = torch.optim.AdamW(decayed_groups(self.student, part.weight_decay), lr=part.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._factor)
 
     def run_epoch(self, progress: Counted = lambda done, total: None) -> dict[str, float]:
@@ -145,20 +143,8 @@ class Distiller:
         nn.utils.clip_grad_norm_(self.student.parameters(), part.clip)
         self.optimiser.step()
         self.schedule.step()
-        self._follow()
+        follow(self.average, self.student, steps=self.schedule.last_epoch, most=part.average)
         return values
-
-    def _follow(self) -> None:
-        """Move the averaged weights; early on they follow faster, so that they do not remember the beginning."""
-        steps = self.schedule.last_epoch
-        decay = min(self.recipe.schedule.average, (1 + steps) / (10 + steps))
-        with torch.no_grad():
-            pairs = zip(self.average.state_dict().values(), self.student.state_dict().values(), strict=True)
-            for slow, fast in pairs:
-                if slow.is_floating_point():
-                    slow.lerp_(fast, 1 - decay)
-                else:
-                    slow.copy_(fast)
 
     def _labels(self, round_: int, places: Tensor) -> tuple[Tensor, Tensor]:
         """Ages and genders; of two blended faces nobody knows them."""
@@ -170,9 +156,7 @@ class Distiller:
     def _factor(self, step: int) -> float:
         part = self.recipe.schedule
         warmup = round(self.batches * part.warmup_epochs)
-        if part.schedule == "constant":
-            return min(1.0, (step + 1) / (warmup + 1))
-        return cosine_with_warmup(step, steps=self.batches * part.epochs, warmup=warmup)
+        return rate_factor(part.schedule, step, steps=self.batches * part.epochs, warmup=warmup)
 
 
 def agreement(student: Tensor, teacher: Tensor, mean: Tensor) -> dict[str, float]:
@@ -184,12 +168,3 @@ def agreement(student: Tensor, teacher: Tensor, mean: Tensor) -> dict[str, float
     first, second = torch.triu_indices(len(mine), len(mine), 1)
     pairs = torch.stack([(each @ each.T)[first, second] for each in (mine, its)])
     return {"cosine": float((mine * its).sum(1).mean()), "relations": float(torch.corrcoef(pairs)[0, 1])}
-
-
-def _groups(module: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Norms, biases and the like are not decayed."""
-    trained = [value for value in module.parameters() if value.requires_grad]
-    return [
-        {"params": [value for value in trained if value.ndim > 1], "weight_decay": decay},
-        {"params": [value for value in trained if value.ndim <= 1], "weight_decay": 0.0},
-    ]

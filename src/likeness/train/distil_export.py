@@ -10,19 +10,28 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from likeness.bundle import MANIFEST, place_folder, write_manifest
 from likeness.data.dataset import Dataset
-from likeness.errors import Conflict, DatasetError
 from likeness.manifest import InputSpec
 from likeness.train.attribute_heads import AttributeHead
+from likeness.train.bundling import (
+    CALIBRATION_CROPS,
+    REAL_CROPS,
+    TOLD,
+    WEIGHTS,
+    Exported,
+    Written,
+    expect_crops,
+    expect_name,
+    expect_target,
+    licence_facts,
+    place_bundle,
+)
 from likeness.train.crops import load_crops
 from likeness.train.distil_run import Distillation, choose_faces, load_student_of
-from likeness.train.export import CALIBRATION_CROPS, MODEL, REAL_CROPS, WEIGHTS, Exported, expect_name, write_network
 from likeness.train.onnx_export import OUTPUT
 from likeness.train.residual import ResidualNet
 from likeness.train.students import Student
 from likeness.types import Pixels
-from likeness.vision.attributes import AGE_LOGITS, GENDER_LOGIT
 
 LABELS = (
     "ages and genders as the data set labels them, part of them estimated by a program and checked by eye; two genders "
@@ -68,31 +77,18 @@ def export_distillation(
     """
     expect_name(name or target.name)
     record, student = load_student_of(folder)
-    if target.exists() and not (replace and (target / MANIFEST).is_file()):
-        raise Conflict(
-            f"{str(target)!r} is there already", hint="give another name, or let --replace put the new bundle there"
-        )
-    if int8 and dataset is None:
-        raise DatasetError("int8 is calibrated on faces that were learnt from", hint="name them with --data")
+    expect_target(target, replace=replace)
+    expect_crops(int8, dataset)
     crops = None if dataset is None else _crops(record, student, dataset, CALIBRATION_CROPS if int8 else REAL_CROPS)
     spec = InputSpec(side_px=student.side_px, layout="NCHW", dtype="float32")
     head = next((each for each in student.modules() if isinstance(each, AttributeHead)), None)
-    outputs = (OUTPUT,) if head is None else (OUTPUT, AGE_LOGITS, GENDER_LOGIT)
-    found: dict[str, Any] = {}
+    outputs = (OUTPUT,) if head is None else (OUTPUT, *TOLD)
 
-    def fill(aside: Path) -> None:
-        say("Exporting the network …")
-        found["parity"], found["quantized"] = write_network(
-            _All(student), spec, aside, crops=crops, int8=int8, outputs=outputs, say=say
-        )
-        facts = _describe(record, student, head, name=name or target.name, licence=licence)
-        facts["origin"]["parity"] = found["parity"].as_dict()
-        if found["quantized"]:
-            facts["origin"]["int8"] = found["quantized"].as_dict()
-        write_manifest(aside, facts, {"model": MODEL})
+    def describe(aside: Path) -> tuple[dict[str, Any], dict[str, str]]:
+        return _describe(record, student, head, name=name or target.name, licence=licence), {}
 
-    bundle = place_folder(target, fill, replace=replace)
-    return Exported(bundle, found["parity"], found["quantized"])
+    written = Written(_All(student), spec, crops, int8, outputs)
+    return place_bundle(written, target, describe, replace=replace, say=say)
 
 
 def _describe(
@@ -108,12 +104,7 @@ def _describe(
         "input": InputSpec(side_px=student.side_px).model_dump(mode="json"),
         "alignment": {"template_px": record.crops.template_for(student.side_px)},
         "embedding": {"dimension": record.dimension, "space": record.space},
-        "licence": {
-            "code": "Apache-2.0",
-            "weights": licence,
-            "data": record.licence or "not stated",
-            "commercial": False if "non-commercial" in record.licence else None,
-        },
+        "licence": licence_facts(licence, record.licence),
         "origin": {
             "student": record.recipe.model_dump(mode="json", exclude_defaults=True),
             "teacher": record.teacher,

@@ -28,9 +28,10 @@ from likeness.train.distil import Distiller, Lessons, agreement
 from likeness.train.from_bundle import Watch
 from likeness.train.material import SPLITS
 from likeness.train.recut import recut_crops
+from likeness.train.states import read_state, write_state
 from likeness.train.student_recipe import CutPart, StudentRecipe
 from likeness.train.students import Student, begin_student, blank_student
-from likeness.train.teachers import Answers, Teacher
+from likeness.train.teachers import Answers, Teacher, resized
 from likeness.train.validation import separation
 from likeness.train.views import PLANS, Views
 from likeness.types import Pixels
@@ -236,7 +237,7 @@ class _Work:
     def _distiller(self, found: Distillation, lessons: Lessons, crops: Tensor) -> Distiller:
         if (self.folder / STATE).is_file():
             distiller = Distiller(blank_student(self.recipe), self.recipe, lessons)
-            distiller.resume(read_state(self.folder))
+            distiller.resume(state_of(self.folder))
             del found.epochs[distiller.epoch :]
             self.say(f"Going on after {distiller.epoch} epochs.")
             return distiller
@@ -258,9 +259,7 @@ class _Work:
 
     def _keep(self, distiller: Distiller, found: Distillation) -> None:
         """State and record on disk; who is stopped between the two has an epoch to repeat."""
-        part = self.folder / f".{STATE}.part"
-        torch.save(distiller.state(), part)
-        part.replace(self.folder / STATE)
+        write_state(self.folder / STATE, distiller.state())
         found.write(self.folder)
 
     def _lessons(self, crops: Tensor) -> Lessons:
@@ -271,10 +270,7 @@ class _Work:
         return Lessons(
             views,
             answers,
-            torch.tensor([float(row.labels.get("age_years", math.nan)) for row in self.learnt]),
-            torch.tensor(
-                [{"female": 1.0, "male": 0.0}.get(str(row.labels.get("gender")), math.nan) for row in self.learnt]
-            ),
+            *labels_of(self.learnt),
             plain.mean(0),
             self.teacher.classes,
         )
@@ -336,7 +332,7 @@ def labels_of(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     return torch.tensor(ages), torch.tensor(genders)
 
 
-def read_state(folder: Path) -> dict[str, Any]:
+def state_of(folder: Path) -> dict[str, Any]:
     """The state of a distillation.
 
     Raises:
@@ -345,20 +341,14 @@ def read_state(folder: Path) -> dict[str, Any]:
     path = folder / STATE
     if not path.is_file():
         raise DatasetError(f"the distillation in {str(folder)!r} has not come to the end of an epoch yet")
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a class of its own for each kind of damage
-        raise DatasetError(
-            f"the state {str(path)!r} cannot be read: {type(error).__name__}", hint="begin anew with --fresh"
-        ) from error
-    return state
+    return read_state(path, hint="begin anew with --fresh")
 
 
 def load_student_of(folder: Path) -> tuple[Distillation, Student]:
     """The record and the student, with its averaged weights, of a distillation; which need not be finished."""
     found = Distillation.read(folder)
     student = blank_student(found.recipe)
-    student.load_state_dict(read_state(folder)["average"])
+    student.load_state_dict(state_of(folder)["average"])
     return found, student.eval()
 
 
@@ -380,11 +370,3 @@ def tell_all(student: Student, faces: Tensor) -> tuple[Tensor, Tensor | None, Te
 def planes(crops: Pixels) -> Tensor:
     """Crops `(n, s, s, 3)` as `(n, 3, s, s)`."""
     return torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
-
-
-def resized(faces: Tensor, side_px: int) -> Tensor:
-    """Faces `(n, 3, s, s)` uint8 at another side."""
-    if faces.shape[2] == side_px:
-        return faces
-    smooth = functional.interpolate(faces.float(), (side_px, side_px), mode="bilinear", align_corners=False)
-    return smooth.round().clamp(0, 255).to(torch.uint8)

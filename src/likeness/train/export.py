@@ -3,53 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
-from likeness.bundle import CLASSES, MANIFEST, Bundle, place_folder, sha256_of, write_manifest
+from likeness.bundle import CLASSES, sha256_of
 from likeness.data.dataset import Dataset
-from likeness.errors import Conflict, DatasetError, InputError
-from likeness.manifest import InputSpec
+from likeness.errors import DatasetError
+from likeness.train.bundling import (
+    CALIBRATION_CROPS,
+    MODEL,
+    REAL_CROPS,
+    TOLD,
+    WEIGHTS,
+    Exported,
+    Written,
+    expect_crops,
+    expect_name,
+    expect_target,
+    licence_facts,
+    place_bundle,
+)
 from likeness.train.checkpoint import Trained, load_trained
 from likeness.train.crops import load_crops
 from likeness.train.material import by_person
-from likeness.train.onnx_export import OUTPUT, export_onnx, onnx_input
-from likeness.train.parity import Parity
-from likeness.train.quantize import Quantized, quantize_onnx
+from likeness.train.onnx_export import OUTPUT, onnx_input
 from likeness.train.recipe import AttributesPart, Recipe
 from likeness.train.run import Run
 from likeness.types import Pixels
-from likeness.vision.attributes import AGE_LOGITS, GENDER_LOGIT
 
-MODEL = "model.onnx"
 CLASSES_FILE = "classes.npz"
-REAL_CROPS = 32
-CALIBRATION_CROPS = 256
-TOLD = (AGE_LOGITS, GENDER_LOGIT)
-"""Outputs of a network that tells age and gender."""
-_FORBIDS = re.compile(r"non-?commercial|research only", re.IGNORECASE)
-WEIGHTS = "not stated: trained with Likeness; the licences of the data and of the weights it began with apply"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A bundle that was written, how near it comes to the network, and what int8 changed where asked for."""
-
-    bundle: Bundle
-    parity: Parity
-    quantized: Quantized | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        facts: dict[str, Any] = {"bundle": str(self.bundle.folder), "parity": self.parity.as_dict()}
-        return facts | ({"int8": self.quantized.as_dict()} if self.quantized else {})
 
 
 def export_run(
@@ -80,75 +66,22 @@ def export_run(
     """
     expect_name(name or target.name)
     trained = load_trained(folder)
-    if target.exists() and not (replace and (target / MANIFEST).is_file()):
-        raise Conflict(
-            f"{str(target)!r} is there already", hint="give another name, or let --replace put the new bundle there"
-        )
-    if int8 and dataset is None:
-        raise DatasetError("int8 is calibrated on crops of people who were trained on", hint="name them with --data")
+    expect_target(target, replace=replace)
+    expect_crops(int8, dataset)
     crops = training_crops(trained.run, dataset, CALIBRATION_CROPS if int8 else REAL_CROPS) if dataset else None
     if keep_classes and trained.classes is None:
         raise DatasetError(f"the training in {str(folder)!r} learnt no classifier that could be kept")
-    found: dict[str, Any] = {}
+    recipe = trained.run.recipe
+    outputs = TOLD if isinstance(recipe.task, AttributesPart) else (OUTPUT,)
 
-    def fill(aside: Path) -> None:
-        say("Exporting the network …")
-        found["parity"], found["quantized"] = write_network(
-            trained.network,
-            trained.run.recipe.network.input,
-            aside,
-            crops=crops,
-            int8=int8,
-            outputs=TOLD if isinstance(trained.run.recipe.task, AttributesPart) else (OUTPUT,),
-            say=say,
-        )
-        roles = {"model": MODEL}
+    def describe(aside: Path) -> tuple[dict[str, Any], dict[str, str]]:
         if keep_classes:
             _write_classes(trained, aside / CLASSES_FILE)
-            roles[CLASSES] = CLASSES_FILE
         facts = describe_bundle(trained.run, aside / MODEL, name=name or target.name, licence=licence, flip=flip)
-        facts["origin"]["parity"] = found["parity"].as_dict()
-        if found["quantized"]:
-            facts["origin"]["int8"] = found["quantized"].as_dict()
-        write_manifest(aside, facts, roles)
+        return facts, {CLASSES: CLASSES_FILE} if keep_classes else {}
 
-    bundle = place_folder(target, fill, replace=replace)
-    return Exported(bundle, found["parity"], found["quantized"])
-
-
-def expect_name(name: str) -> None:
-    """Let a name for a bundle pass: to be asked before the work.
-
-    Raises:
-        InputError: it has other letters than a bundle's name may have.
-    """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-        raise InputError(
-            f"a bundle cannot be called {name!r}", hint="small letters, digits, dots, dashes and underscores will do"
-        )
-
-
-def write_network(
-    network: nn.Module,
-    spec: InputSpec,
-    folder: Path,
-    *,
-    crops: Pixels | None,
-    int8: bool,
-    outputs: Sequence[str] = (OUTPUT,),
-    say: Callable[[str], None] = lambda text: None,
-) -> tuple[Parity, Quantized | None]:
-    """Write `model.onnx` into a folder, as float32 or, calibrated on `crops`, as int8."""
-    few = None if crops is None else crops[:REAL_CROPS]
-    if not int8:
-        return export_onnx(network, spec, folder / MODEL, crops=few, outputs=outputs), None
-    assert crops is not None
-    whole = folder / "float32.onnx"
-    parity = export_onnx(network, spec, whole, crops=few, outputs=outputs)
-    say("Quantizing …")
-    quantized = quantize_onnx(whole, crops, folder / MODEL, say=say)
-    whole.unlink()
-    return parity, quantized
+    written = Written(trained.network, recipe.network.input, crops, int8, outputs)
+    return place_bundle(written, target, describe, replace=replace, say=say)
 
 
 def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS, flip: bool = False) -> dict[str, Any]:
@@ -176,13 +109,7 @@ def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS,
             # Where no epoch was chosen, what is watched are photos of people who are learnt.
             if key.startswith("validation/") and run.recipe.loop.keep == "best"
         ],
-        "licence": {
-            "code": "Apache-2.0",
-            "weights": licence,
-            "data": data.licence or "not stated",
-            # Nobody says here that it is allowed; that the data's terms forbid it is known.
-            "commercial": False if _FORBIDS.search(data.licence) else None,
-        },
+        "licence": licence_facts(licence, data.licence),
         "origin": {
             "recipe": _told(run.recipe),
             "started_from": run.started_from or "random weights or ImageNet's, as the recipe says",

@@ -20,8 +20,9 @@ from likeness.evaluate.calibrate import calibrate_dataset
 from likeness.evaluate.calibrated import write_calibrated
 from likeness.evaluate.dataset import calibration_of, embed_dataset
 from likeness.settings import Settings
+from likeness.train.bundling import expect_name
 from likeness.train.checkpoint import BASE, read_base
-from likeness.train.export import expect_name, export_run
+from likeness.train.export import export_run
 from likeness.train.from_bundle import (
     Watch,
     centres_of,

@@ -19,7 +19,8 @@ from likeness.train.checkpoint import load_trained
 from likeness.train.export import export_run
 from likeness.train.forgetting import forgetting
 from likeness.train.memory import EXEMPLAR, HELD, Memory, rows_used
-from likeness.train.publishing import calibrate_step, next_state, place_step, record_of, remembered, tidy, unit
+from likeness.train.parity import unit
+from likeness.train.publishing import calibrate_step, next_state, place_step, record_of, remembered, tidy
 from likeness.train.run import Run
 from likeness.train.step_figures import Networks, keeps_space, measure_people, measure_strangers, over_budget
 from likeness.train.steps import MADE, REPORT, TABLES, Places, Step, Stepped

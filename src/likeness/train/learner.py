@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 
 from likeness.errors import ModelError
 from likeness.train.crops import Crops
+from likeness.train.optimisation import decayed_groups, rate_factor
 from likeness.train.recipe import Recipe
 from likeness.train.sampling import Batches
-from likeness.train.tasks import Batch, Task, cosine_with_warmup
+from likeness.train.tasks import Batch, Task
 
 
 class Learner(lightning.LightningModule):
@@ -80,18 +81,12 @@ class Learner(lightning.LightningModule):
         self.log_dict(self.trainer.strategy.broadcast(figures))
 
     def configure_optimizers(self) -> Any:
-        """AdamW; norms, biases and the like are not decayed."""
+        """AdamW."""
         part = self.recipe.optimiser
-        trained = [value for value in self.parameters() if value.requires_grad]
-        groups = [
-            {"params": [value for value in trained if value.ndim > 1], "weight_decay": part.weight_decay},
-            {"params": [value for value in trained if value.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimiser = torch.optim.AdamW(groups, lr=part.learning_rate)
+        optimiser = torch.optim.AdamW(decayed_groups(self, part.weight_decay), lr=part.learning_rate)
         steps = self._steps_per_epoch * self.recipe.loop.epochs
         warmup = round(self._steps_per_epoch * part.warmup_epochs)
-        cosine = partial(cosine_with_warmup, steps=steps, warmup=warmup)
-        factor = cosine if part.schedule == "cosine" else lambda step: min(1.0, (step + 1) / (warmup + 1))
+        factor = partial(rate_factor, part.schedule, steps=steps, warmup=warmup)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -24,6 +24,7 @@ from likeness.train.material import Material, choose_material, crops_of
 from likeness.train.networks import build_network
 from likeness.train.recipe import Recipe
 from likeness.train.run import CHECKPOINTS, DataUsed, Run
+from likeness.train.states import read_state
 from likeness.train.tasks import Task, build_task
 
 Say = Callable[[str], None]
@@ -138,7 +139,7 @@ def _fit(
         )
     learner = Learner(task, recipe, steps)
     if last.is_file():
-        _expect_readable(last)
+        read_state(last, hint="begin anew with --fresh, or in another folder with --run")
         say(f"Going on after {len(run.epochs)} epochs.")
     with _interruptible():
         trainer.fit(
@@ -148,16 +149,6 @@ def _fit(
             weights_only=True,
         )
     keeper.finish(trainer)
-
-
-def _expect_readable(last: Path) -> None:
-    try:
-        torch.load(last, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a class of its own for each kind of damage
-        raise DatasetError(
-            f"the checkpoint {str(last)!r} cannot be read: {type(error).__name__}",
-            hint="begin anew with --fresh, or in another folder with --run",
-        ) from error
 
 
 def _task_of(run: Run, say: Say, *, blank: bool) -> MakeTask:

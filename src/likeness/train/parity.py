@@ -67,9 +67,9 @@ def check_numbers(what: str, expected: Vector, found: Vector) -> None:
 
 
 def unit(raw: Vector) -> Vector:
-    """Rows `(n, d)` at length one."""
-    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
-    scaled: Vector = raw / np.maximum(lengths, 1e-12)
+    """Rows `(…, d)` at length one."""
+    lengths = np.linalg.norm(raw, axis=-1, keepdims=True)
+    scaled: Vector = (raw / np.maximum(lengths, 1e-12)).astype(np.float32)
     return scaled
 
 

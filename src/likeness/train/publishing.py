@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from likeness.bundle import MANIFEST, Bundle, place_folder, sha256_of, write_manifest
 from likeness.data.dataset import Dataset
 from likeness.data.manifest import Row
@@ -163,9 +161,3 @@ def tidy(step: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def unit(vectors: Vector) -> Vector:
-    """Rows of unit length."""
-    scaled: Vector = (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
-    return scaled

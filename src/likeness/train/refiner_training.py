@@ -54,7 +54,7 @@ def train_refiner(
         start = time.monotonic()
         assert pool is not None
         losses = _run_epoch(work, finder, composer, pool, epoch)
-        figures = measure_refiner(work.average.module, watched) if watched is not None else None
+        figures = measure_refiner(work.average, watched) if watched is not None else None
         work.save(folder / CHECKPOINT, epoch + 1)
         line = {"epoch": epoch + 1, **losses, "seconds": time.monotonic() - start}
         if figures is not None:
@@ -63,7 +63,7 @@ def train_refiner(
             log.write(json.dumps(line) + "\n")
         words = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in line.items() if name != "epoch")
         say(f"Refiner, epoch {epoch + 1}/{schedule.epochs}: {words}")
-    return work.result()
+    return work.average
 
 
 def _run_epoch(
@@ -80,7 +80,6 @@ def _run_epoch(
         made = [crop for scene in both for crop in made_crops(rng, scene)]
         crops = Crops.join([*made, *found_crops(finder, both, half=work.half)])
         pooled, places = pool.batch(rng, POOLED)
-        work.prepare(epoch * schedule.batches + number)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=work.half):
             pixels = torch.from_numpy(crops.pixels).permute(0, 3, 1, 2).float()
             answers = work.network(torch.cat([pixels, pooled]).contiguous(memory_format=torch.channels_last)).float()
@@ -90,7 +89,7 @@ def _run_epoch(
         )
         _, pool_landmark = refiner_loss(answers[own:], torch.ones(len(pooled)), places)
         landmark = (scene_landmark + 2 * pool_landmark) / 3
-        work.learn(score + LANDMARK_WEIGHT * landmark)
+        work.learn(score + LANDMARK_WEIGHT * landmark, epoch * schedule.batches + number)
         sums += [float(score.detach()), float(landmark.detach())]
     score_mean, landmark_mean = (sums / schedule.batches).round(6).tolist()
     return {"score": score_mean, "landmark": landmark_mean}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -166,11 +165,3 @@ def build_task(network: nn.Module, part: TaskPart, people: int, dimension: int) 
 
         return ContinualTask(network, part, people, dimension)
     return ArcFaceTask(network, part, people, dimension)
-
-
-def cosine_with_warmup(step: int, *, steps: int, warmup: int) -> float:
-    """The factor of the learning rate: a line up to 1 over `warmup` steps, then a half cosine down to 0."""
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    share = (step - warmup) / max(1, steps - warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))

@@ -42,11 +42,7 @@ class Teacher:
 
     def embed(self, faces: Tensor) -> Vector:
         """Unit embeddings `(n, d)` of faces `(n, 3, s, s)` uint8."""
-        if faces.shape[2] != self.side_px:
-            sides = (self.side_px, self.side_px)
-            smooth = functional.interpolate(faces.float(), sides, mode="bilinear", antialias=True, align_corners=False)
-            faces = smooth.round().clamp(0, 255).to(torch.uint8)
-        return self._embedder.embed(faces.permute(0, 2, 3, 1).contiguous().numpy())
+        return self._embedder.embed(resized(faces, self.side_px).permute(0, 2, 3, 1).contiguous().numpy())
 
 
 class Answers:
@@ -88,3 +84,12 @@ class Answers:
         data = io.BytesIO()
         np.save(data, answers)
         replace_file(path, data.getvalue())
+
+
+def resized(faces: Tensor, side_px: int) -> Tensor:
+    """Faces `(n, 3, s, s)` uint8 at another side."""
+    if faces.shape[2] == side_px:
+        return faces
+    sides = (side_px, side_px)
+    smooth = functional.interpolate(faces.float(), sides, mode="bilinear", antialias=True, align_corners=False)
+    return smooth.round().clamp(0, 255).to(torch.uint8)
