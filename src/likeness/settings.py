@@ -131,6 +131,19 @@ class Settings(BaseModel):
     serve_url_timeout_s: float = Field(
         10.0, gt=0, le=120, description="Server: time limit for fetching a photo by its address."
     )
+    serve_rate_per_minute: float = Field(
+        600.0, ge=0, le=1e6, description="Server: requests a minute from one key, or one address without; 0 is no limit."
+    )
+    serve_rate_burst: int = Field(
+        100, ge=1, le=1_000_000, description="Server: requests at once that the rate allows after a pause."
+    )
+    serve_body_bytes: int = Field(
+        128 * 1024 * 1024, ge=1024, description="Server: requests of more bytes are refused while they arrive."
+    )
+    serve_body_s: float = Field(60.0, gt=0, le=3600, description="Server: time limit for a request's arrival.")
+    serve_answer_s: float = Field(
+        120.0, gt=0, le=3600, description="Server: time limit until an answer begins, from the request's first byte on."
+    )
 
     profiles: tuple[Literal["gallery", "wikidata", "ninjas"], ...] = Field(
         (),
