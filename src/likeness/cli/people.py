@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from likeness.cli.cards import card_facts
 from likeness.cli.flags import Flags, common_options
 from likeness.cli.output import counted, printable
+from likeness.errors import NotFound
+
+if TYPE_CHECKING:
+    from likeness.service import People
 
 
 @click.group()
@@ -75,16 +79,43 @@ def show(flags: Flags, person: str) -> None:
     metavar="FILE.json",
     help="Take the whole profile from a JSON object in a file; --unset and --set come after it.",
 )
+@click.option("--look-up", is_flag=True, help="Ask those whom the setting `profiles` names what is publicly known.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    type=click.Choice(["gallery", "wikidata", "ninjas"]),
+    help="Look up here, whatever the setting says; may be given several times. The person's name is sent there.",
+)
+@click.option("--keep", is_flag=True, help="Take what was looked up into the profile.")
 @common_options
 @click.pass_obj
-def profile(flags: Flags, person: str, put: tuple[str, ...], remove: tuple[str, ...], source: Path | None) -> None:
-    """Show or change a person's profile.
+def profile(
+    flags: Flags,
+    person: str,
+    put: tuple[str, ...],
+    remove: tuple[str, ...],
+    source: Path | None,
+    look_up: bool,
+    sources: tuple[str, ...],
+    keep: bool,
+) -> None:
+    """Show or change a person's profile, or look up what is publicly known of the name.
 
     A profile holds what else is known of somebody, under keys of your choice. --set and --unset may be given several
-    times.
+    times. Nothing is looked up, and no name leaves this machine, without --look-up or --source.
     """
     from likeness.service.cards import read_card
 
+    look_up = look_up or bool(sources)
+    if look_up and (put or remove or source is not None):
+        raise click.UsageError("--look-up and --source go with --keep alone; change the profile in a second step")
+    if keep and not look_up:
+        raise click.UsageError("--keep takes what was looked up: say --look-up or --source too")
+    if look_up:
+        with flags.people(with_model=False) as opened:
+            _look_up(flags, opened, person, sources, keep=keep)
+        return
     values = _assignments(put)
     whole = None if source is None else read_card(source)
     with flags.people(with_model=False) as opened:
@@ -98,6 +129,21 @@ def profile(flags: Flags, person: str, put: tuple[str, ...], remove: tuple[str, 
         flags.output.facts(card_facts(found.profile), title=found.name)
     else:
         flags.output.text(f"{found.name} has no profile yet; --set KEY=VALUE starts one")
+
+
+def _look_up(flags: Flags, people: People, person: str, sources: tuple[str, ...], *, keep: bool) -> None:
+    found = people.gallery.person(person)
+    card = people.look_up(found.id, sources=sources or None)
+    if card is None:
+        raise NotFound(f"nobody called {found.name!r} is known to those who were asked")
+    if keep:
+        found = people.change_profile(found.id, put=card.as_dict())
+    if flags.output.as_json:
+        flags.output.json({"id": found.id, "name": found.name, "profile": found.profile, "card": card.as_dict()})
+        return
+    flags.output.facts(card.facts(), title=found.name)
+    if card.namesakes:
+        flags.output.say("there are others of that name: make sure that it is the right person")
 
 
 def _assignments(given: tuple[str, ...]) -> dict[str, Any]:

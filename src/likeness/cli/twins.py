@@ -11,10 +11,11 @@ from likeness.cli.apparent import apparent_line
 from likeness.cli.cards import card_line, card_lines
 from likeness.cli.flags import Flags, attributes_option, common_options, pick_option
 from likeness.cli.output import bounded, chance
-from likeness.errors import InputError
+from likeness.errors import InputError, RemoteError
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
+    from likeness.profiles import Profile
     from likeness.service import People
     from likeness.types import Twin, TwinAnswer
 
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the face, its twins and their profiles: a .png, .jpg or .webp.",
 )
+@click.option(
+    "--profile", "look_up", is_flag=True, help="Look the twins up with those whom the setting `profiles` names."
+)
 @common_options
 @click.pass_obj
 def twins(
@@ -51,6 +55,7 @@ def twins(
     pick: Any,
     save_pictures: Path | None,
     sheet: Path | None,
+    look_up: bool,
 ) -> None:
     """Find the people who look most like a face, each person once.
 
@@ -59,24 +64,49 @@ def twins(
     """
     if sheet is not None:
         _expect_sheet(sheet, path)
+    if look_up:
+        from likeness.profiles import open_lookup
+
+        open_lookup(flags.settings, lambda name: None)  # what is wrong with the settings is told before all work
     with flags.people() as people:
         answer = people.twins(path, k=count, pick=pick, exclude=exclude, others=others)
+        cards = _looked_up(flags.output, people, answer) if look_up else {}
         saved = _save(people, answer, save_pictures) if save_pictures is not None else {}
         if sheet is not None:
             _sheet(people, answer, sheet)
     if flags.output.as_json:
         data = answer.as_dict()
         for twin in data["twins"]:
-            twin |= {"picture": saved[twin["rank"]]} if saved else {}
+            twin |= {"picture": saved.get(twin["rank"])} if saved else {}
+            if look_up:
+                card = cards.get(twin["rank"])
+                twin["card"] = None if card is None else card.as_dict()
         flags.output.json({"path": path} | data | ({"sheet": str(sheet)} if sheet else {}))
         return
     _show(flags.output, answer, people.recognizer.calibration.floor)
+    for twin in answer.twins:
+        if twin.rank in cards:
+            flags.output.facts(cards[twin.rank].facts(), title=f"{twin.rank}. {twin.match.name}")
     if looks := apparent_line(answer.face):
         flags.output.text(f"the face: {looks}")
     if others:
         flags.output.text(_left_out(answer))
     for place in ([str(sheet)] if sheet else []) + ([str(save_pictures)] if save_pictures else []):
         flags.output.say(f"pictures: {place}")
+
+
+def _looked_up(output: Output, people: People, answer: TwinAnswer) -> dict[int, Profile]:
+    """Cards of the twins whom somebody knows, by rank; a look-up that fails is told and ends nothing."""
+    cards = {}
+    for twin in answer.twins:
+        try:
+            card = people.look_up(twin.match.person_id)
+        except RemoteError as error:
+            output.failed(twin.match.name, error.as_dict())
+            continue
+        if card is not None:
+            cards[twin.rank] = card
+    return cards
 
 
 def _expect_sheet(sheet: Path, photo: str) -> None:
