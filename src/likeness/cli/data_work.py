@@ -175,12 +175,7 @@ def split(
     from likeness.data.together import rows_together
 
     found = Dataset.read(dataset)
-    wanted = parse_shares(shares)
-    fixed: dict[str, Split] = (
-        {row.identity: row.split for row in found.rows if row.identity and row.split} if keep else {}
-    )
-    if test_people is not None:
-        fixed |= _named_for_test(found, test_people)
+    wanted, fixed = parse_shares(shares), _fixed(found, keep, test_people)
     bundle = flags.settings.library(flags.output.say).find(flags.settings.embedder) if embeddings else None
     workers, there = flags.settings.threads, present_rows(found)
     with flags.output.progress("looking for photos that are there twice") as progress:
@@ -209,6 +204,14 @@ def split(
         alike = coherence_of(present_rows(done), bundle, watch=flags.output.progress, workers=workers).alike
     _tell_splits(flags, done, find_leaks(done.rows, in_rows(duplicates, done.rows), alike))
     return 0
+
+
+def _fixed(dataset: Dataset, keep: bool, test_people: Path | None) -> dict[str, Split]:
+    """Whose split is settled beforehand."""
+    fixed: dict[str, Split] = (
+        {row.identity: row.split for row in dataset.rows if row.identity and row.split} if keep else {}
+    )
+    return fixed if test_people is None else fixed | _named_for_test(dataset, test_people)
 
 
 def _named_for_test(dataset: Dataset, file: Path) -> dict[str, Split]:

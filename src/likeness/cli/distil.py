@@ -9,6 +9,7 @@ import click
 
 from likeness.cli.extras import needs_torch
 from likeness.cli.flags import Flags, common_options, progress_option
+from likeness.cli.recipe_list import list_recipes
 
 if TYPE_CHECKING:
     from likeness.train.distil_run import Distillation
@@ -89,14 +90,13 @@ def distil(
 def _list(flags: Flags, names: list[str]) -> None:
     from likeness.train.student_recipe import load_student
 
-    recipes = [load_student(name) for name in names]
-    if flags.output.as_json:
-        for recipe in recipes:
-            flags.output.json(recipe.model_dump(mode="json"))
-        return
     kinds = {"cut": "cut out of its teacher", "fresh": "its own weights"}
-    rows = [(recipe.name, kinds[recipe.student.kind], recipe.summary) for recipe in recipes]
-    flags.output.table(("student", "begins with", "what it is"), rows)
+    list_recipes(
+        flags,
+        [load_student(name) for name in names],
+        ("student", "begins with", "what it is"),
+        lambda recipe: (recipe.name, kinds[recipe.student.kind], recipe.summary),
+    )
 
 
 def _show(flags: Flags, done: Distillation, folder: Path) -> None:

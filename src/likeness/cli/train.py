@@ -11,6 +11,7 @@ import click
 from likeness.cli import continuing
 from likeness.cli.extras import needs_torch
 from likeness.cli.flags import Flags, common_options, progress_option
+from likeness.cli.recipe_list import list_recipes
 
 if TYPE_CHECKING:
     from likeness.train.recipe import Recipe
@@ -92,7 +93,11 @@ def train(
         raise click.UsageError("--name goes with --from; `likeness export --name` names the bundle of a training")
     if loaded.task.kind in STARTS:
         raise click.UsageError(f"the recipe {loaded.name} needs a bundle to begin with: {STARTS[loaded.task.kind]}")
-    place = folder or Path("runs") / (f"{loaded.name}-smoke" if smoke else loaded.name)
+    _train(flags, data, loaded, folder or Path("runs") / (f"{loaded.name}-smoke" if smoke else loaded.name), fresh)
+    return None
+
+
+def _train(flags: Flags, data: Path, recipe: Recipe, place: Path, fresh: bool) -> None:
     from likeness.data.dataset import Dataset
 
     dataset = Dataset.read(data)  # before torch: what is no data set is refused at once
@@ -100,10 +105,9 @@ def train(
     with needs_torch():
         from likeness.train.loop import train as train_folder
     with flags.output.progress("training") as progress:
-        run = train_folder(dataset, loaded, place, fresh=fresh, say=flags.output.say, progress=progress)
+        run = train_folder(dataset, recipe, place, fresh=fresh, say=flags.output.say, progress=progress)
     if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes that train together one tells
         _show(flags, run, place)
-    return None
 
 
 def _fine_tune(
@@ -159,16 +163,12 @@ def _compared(each: Comparison) -> list[tuple[object, ...]]:
 def _list(flags: Flags, names: list[str]) -> None:
     from likeness.train.recipe import load_recipe
 
-    recipes = [load_recipe(name) for name in names]
-    if flags.output.as_json:
-        for recipe in recipes:
-            flags.output.json(recipe.model_dump(mode="json"))
-        return
-    rows = [
-        (recipe.name, recipe.task.kind, f"{recipe.network.side_px} px", recipe.network.dimension, recipe.summary)
-        for recipe in recipes
-    ]
-    flags.output.table(("recipe", "task", "input", "dimension", "what it is"), rows)
+    def row(recipe: Recipe) -> tuple[object, ...]:
+        network = recipe.network
+        return recipe.name, recipe.task.kind, f"{network.side_px} px", network.dimension, recipe.summary
+
+    columns = ("recipe", "task", "input", "dimension", "what it is")
+    list_recipes(flags, [load_recipe(name) for name in names], columns, row)
 
 
 def _show(flags: Flags, run: Run, folder: Path) -> None:
