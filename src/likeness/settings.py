@@ -132,7 +132,10 @@ class Settings(BaseModel):
         10.0, gt=0, le=120, description="Server: time limit for fetching a photo by its address."
     )
     serve_rate_per_minute: float = Field(
-        600.0, ge=0, le=1e6, description="Server: requests a minute from one key, or one address without; 0 is no limit."
+        600.0,
+        ge=0,
+        le=1e6,
+        description="Server: requests a minute from one key, or one address without; 0 is no limit.",
     )
     serve_rate_burst: int = Field(
         100, ge=1, le=1_000_000, description="Server: requests at once that the rate allows after a pause."
