@@ -25,6 +25,7 @@ LikenessError
 │   └── RecipeInvalid        a training recipe with a value that cannot be used
 ├── NotFound
 │   ├── PersonNotFound
+│   ├── PictureNotFound
 │   ├── GalleryMissing
 │   ├── ModelNotFound
 │   ├── KeyNotFound              no API key has that id
@@ -244,6 +245,12 @@ class PersonNotFound(NotFound):
     """No person in the gallery has that id or name."""
 
     code = "person_not_found"
+
+
+class PictureNotFound(NotFound):
+    """The person has no enrolled picture of that number."""
+
+    code = "picture_not_found"
 
 
 class GalleryMissing(NotFound):

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from likeness.bundle import Bundle, write_manifest
-from likeness.errors import Conflict, InputError, NoFace, PersonExists, PersonNotFound, SpaceMismatch, StorageError
+from likeness.errors import (
+    Conflict,
+    InputError,
+    NoFace,
+    PersonExists,
+    PersonNotFound,
+    PictureNotFound,
+    SpaceMismatch,
+    StorageError,
+)
 from likeness.gallery.base import NewFace, PhotoNote
 from likeness.recognizer import Recognizer
 from likeness.service import find_photos, open_people, verify
@@ -87,7 +96,7 @@ def test_of_others_a_stranger_has_all_and_nobody_is_left_out(people, samples):
 def test_a_twins_picture_is_the_stored_crop(people, samples, names):
     match = people.twins(probe(samples, names[0]), k=1).twins[0].match
     assert people.picture(match.person_id, match.face_id).startswith(b"\xff\xd8")
-    with pytest.raises(InputError, match="has no picture"):
+    with pytest.raises(PictureNotFound, match="has no picture"):
         people.picture(match.person_id, 10**9)
 
 
