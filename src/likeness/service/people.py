@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from likeness.errors import InputError, LikenessError, StorageError
+from likeness.errors import InputError, LikenessError, PictureNotFound, StorageError
 from likeness.gallery import Gallery, open_gallery
 from likeness.gallery.base import Finding, TrailCheck, ignore_progress
 from likeness.profiles import Profile, open_lookup
@@ -171,7 +171,7 @@ class People(AbstractContextManager["People"]):
 
         Raises:
             PersonNotFound: nobody has that id or name.
-            InputError: the person has no such picture, or none.
+            PictureNotFound: the person has no such picture, or none.
             PhotoError, NoFace, SeveralFaces: the photo does not give one face.
             SpaceMismatch: the gallery holds vectors of another model.
         """
@@ -180,7 +180,7 @@ class People(AbstractContextManager["People"]):
         pictures = [each for each in self.gallery.faces(person.id) if face_id in (None, each.id)]
         if not pictures:
             which = "" if face_id is None else f" {face_id}"
-            raise InputError(f"{person.id} has no picture{which}", hint="enrol one, or show the person to see them")
+            raise PictureNotFound(f"{person.id} has no picture{which}", hint="show the person to see their pictures")
         best = max(pictures, key=lambda each: each.quality)
         face = source if isinstance(source, Face) else chosen_face(self.recognizer, source, pick, attributes=False)
         compared = self.recognizer.verify(face, face_of(best))
@@ -243,12 +243,12 @@ class People(AbstractContextManager["People"]):
 
         Raises:
             PersonNotFound: nobody has that id.
-            InputError: the person has no such picture.
+            PictureNotFound: the person has no such picture.
         """
         for face in self.gallery.faces(person_id):
             if face.id == face_id:
                 return face.crop_jpeg
-        raise InputError(f"{person_id} has no picture {face_id}")
+        raise PictureNotFound(f"{person_id} has no picture {face_id}")
 
     def find(self, query: str = "") -> Iterator[Person]:
         """All people whose name contains `query`, by name."""
@@ -388,7 +388,7 @@ class People(AbstractContextManager["People"]):
 
         Raises:
             PersonNotFound: nobody has that id or name.
-            InputError: the person has no such picture.
+            PictureNotFound: the person has no such picture.
         """
         person = self.gallery.person(name_or_id)
         if all(face.id != face_id for face in self.gallery.faces(person.id)):
@@ -460,6 +460,10 @@ class People(AbstractContextManager["People"]):
             InputError: `sealed` is no seal.
         """
         return self.gallery.check_events(sealed=sealed)
+
+    def note_refused(self, counts: Mapping[str, object]) -> None:
+        """Write down how many requests a door refused, by reason; holds ids of keys, and nothing about who asked."""
+        self._record("refused", None, **counts)
 
     def _record(self, action: str, person_id: str | None = None, **details: object) -> None:
         if not self._readonly:
