@@ -17,6 +17,8 @@ LikenessError
 │   │   └── FaceRejected         below the quality gate
 │   ├── NameMissing          nothing says whom a photo shows
 │   ├── ProfileInvalid       not a profile card: no object of plain values
+│   ├── ImportRefused        what another program saved, in a form or of a model that is not taken over
+│   │   └── PickleRefused        a pickle that holds more than plain data, or is damaged
 │   ├── BodyTooLarge             a request with more bytes than the server takes
 │   ├── BodyTooSlow              a request whose bytes did not arrive in time
 │   ├── RequestInvalid       a request to the server with a field that cannot be used
@@ -72,6 +74,7 @@ Each class knows its `code` (stable, snake case), the command's `exit_code`, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -211,10 +214,23 @@ class ProfileInvalid(InputError):
     code = "profile_invalid"
 
 
+class ImportRefused(InputError):
+    """What another program saved cannot be taken over: its form is not known, or its numbers are another model's."""
+
+    code, exit_code = "import_refused", 3
+
+
+class PickleRefused(ImportRefused):
+    """A pickle holds more than plain data, is damaged, or too long; nothing of it was run."""
+
+    code = "pickle_refused"
+
+
 class RequestInvalid(InputError):
-    """A request to the server lacks a field, or has one that cannot be used."""
+    """A request to the server lacks a field, or has one that cannot be used; `details` says which, for machines."""
 
     code = "request_invalid"
+    details: Mapping[str, object] = {}
 
 
 class UrlRefused(InputError):
