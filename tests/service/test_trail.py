@@ -8,7 +8,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from likeness.errors import InputError, PersonNotFound
+from likeness.errors import InputError, PersonNotFound, PictureNotFound
 from likeness.gallery.base import NewFace
 from likeness.service import find_photos
 
@@ -61,7 +61,7 @@ def test_a_comparison_is_recorded_by_ids_and_a_failed_one_names_what_is_missing(
     before = len(people.gallery.events())
     with pytest.raises(PersonNotFound):
         people.compare(probe(samples, names[0]), "Nobody At All")
-    with pytest.raises(InputError, match="no picture 999999"):
+    with pytest.raises(PictureNotFound, match="no picture 999999"):
         people.compare(probe(samples, names[0]), names[0], face_id=999_999)
     assert len(people.gallery.events()) == before
 
@@ -79,7 +79,7 @@ def test_one_picture_is_erased_and_that_is_recorded(people, names):
     assert [face.id for face in people.gallery.faces(ann.id)] == rest
     event = people.gallery.events(limit=10_000)[-1]
     assert (event.action, event.person_id, event.details["face"]) == ("forget-picture", ann.id, first)
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(PictureNotFound, match="no picture"):
         people.forget_picture(names[0], first)
 
 
