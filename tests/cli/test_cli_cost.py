@@ -55,7 +55,7 @@ def test_help_loads_no_heavy_library(arguments):
 def test_the_list_of_commands_says_each_ones_help_in_full(capsys):
     from likeness.cli import run
 
-    for group in ("people", "gallery", "models", "evaluate"):
+    for group in ("people", "gallery", "models", "evaluate", "keys"):
         run([group, "--help"])
         assert "..." not in capsys.readouterr().out.partition("Commands:")[2], group
 

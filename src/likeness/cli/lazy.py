@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Turn a training into a model bundle, or a bundle into files for a phone."),
     "evaluate": ("evaluate", "Measure models on data sets."),
     "calibrate": ("calibrate", "Fit a model's probabilities and thresholds on known people."),
+    "keys": ("keys", "Make, list and revoke the API keys of the server."),
     "settings": ("settings", "Show every setting, its value, and where that comes from."),
     "audit": ("audit", "Show the gallery's audit trail."),
     "doctor": ("doctor", "Check that everything needed is there and well."),

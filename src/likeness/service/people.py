@@ -392,7 +392,7 @@ class People(AbstractContextManager["People"]):
         """
         person = self.gallery.person(name_or_id)
         if all(face.id != face_id for face in self.gallery.faces(person.id)):
-            raise InputError(f"{person.id} has no picture {face_id}", hint="show the person to see their pictures")
+            raise PictureNotFound(f"{person.id} has no picture {face_id}", hint="show the person to see their pictures")
         erased = self.gallery.remove(face_id=face_id)
         self._record("forget-picture", person.id, face=face_id)
         return Forgotten(person.id, erased.faces, erased.snapshots_purged, erased.snapshots_not_found)
