@@ -73,13 +73,13 @@ def test_no_refusal_of_many_threads_is_lost():
     wait_for(lambda: sum(line["unknown"] for line in lines) == 1200)
 
 
-def test_refusals_go_into_the_galleries_trail_under_the_servers_name(people):
-    refusals = Refusals(people.acting_as("server").note_refused)
+def test_refusals_go_into_the_galleries_trail_under_the_servers_own_name(people):
+    refusals = Refusals(people.acting_as("api").note_refused)
     refusals.note("unknown")
     refusals.note("revoked", "ab12cd34ef")
     refusals.close()
     events = [event for event in people.gallery.events() if event.action == "refused"]
-    assert {event.actor for event in events} == {"server"}
+    assert {event.actor for event in events} == {"api"}
     assert sum(event.details.get("unknown", 0) for event in events) == 1
     assert [event.details["keys"] for event in events if "revoked" in event.details] == [["ab12cd34ef"]]
     assert people.check_trail().finding.ok

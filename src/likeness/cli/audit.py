@@ -31,7 +31,7 @@ def audit(flags: Flags, after: int, person: str | None, actor: str | None, verif
     """Show the gallery's audit trail: who did what to whom, when.
 
     It holds ids, never names. Long lists of ids are shortened here; --json prints them whole. An actor is cli:ACCOUNT,
-    key:ID of an API key (`likeness keys list`), or server.
+    key:ID of an API key (`likeness keys list`), api:local without one, or api, the server itself.
 
     Each line is sealed by a hash over the line before it, so that --verify sees a line that was changed or is missing.
     Whoever may write the gallery's file can write the whole trail anew: keep the seal that --verify shows somewhere
