@@ -1,0 +1,96 @@
+"""Who may do what: the API key of a request, as the header `x-api-key` or as a bearer token, and its scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from likeness.errors import KeyInvalid, KeyMissing, ScopeMissing
+from likeness.server.keys import KeyStore, Scope
+from likeness.server.refusals import Refusals, Why
+
+LOCAL_ACTOR = "api:local"
+"""What the audit trail calls those who ask without a key, on the same machine."""
+
+_header = APIKeyHeader(name="x-api-key", auto_error=False, description="An API key, made by `likeness keys create`.")
+_bearer = HTTPBearer(auto_error=False, description="The same key as a bearer token.")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The rule of a server: its keys, and whether it asks for one.
+
+    Attributes:
+        keys: the keys; None where there is no file for them.
+        open: nobody needs a key: only for a server that this machine alone can reach.
+        refusals: counts those who were not let in, for the audit trail.
+    """
+
+    keys: KeyStore | None = None
+    open: bool = False
+    refusals: Refusals | None = None
+
+    def actor(self, secret: str | None, scope: Scope) -> str:
+        """Whom the audit trail names for a request with this key, once it may do what needs `scope`.
+
+        Raises:
+            KeyMissing, KeyInvalid: there is no key, or none that is taken. ScopeMissing: it is not good for this.
+        """
+        if self.open and secret is None:
+            return LOCAL_ACTOR
+        if secret is None:
+            self._note("missing")
+            raise KeyMissing(
+                "this server wants an API key", hint="send it as the header x-api-key, or as Authorization: Bearer"
+            )
+        key = None if self.keys is None else self.keys.check(secret)
+        if key is None:
+            why, known = ("unknown", None) if self.keys is None else self.keys.refusal(secret)
+            self._note(why or "unknown", None if known is None else known.id)
+            raise KeyInvalid("the API key is unknown, has expired or was revoked")
+        if not key.allows(scope):
+            self._note("scope", key.id)
+            raise ScopeMissing(
+                f"the API key has the scope {key.scope}, and this needs {scope}",
+                hint="a key with that scope is made by `likeness keys create`",
+            )
+        return key.actor
+
+    def _note(self, why: Why, key_id: str | None = None) -> None:
+        if self.refusals is not None:
+            self.refusals.note(why, key_id)
+
+
+def secret_of(request: Request) -> str | None:
+    """The API key that a request brings; None where it brings none."""
+    given = request.headers.get("x-api-key")
+    if given:
+        return given
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def require(scope: Scope) -> Callable[..., Coroutine[Any, Any, str]]:
+    """A dependency that lets those pass who may do what needs `scope`, and gives who asks, for the audit trail.
+
+    ```python
+    @router.post("/v1/things")
+    async def make_thing(actor: Annotated[str, Depends(require("enrol"))]) -> Thing: ...
+    ```
+    """
+
+    async def allowed(
+        request: Request,
+        _key: Annotated[str | None, Security(_header)] = None,
+        _token: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
+    ) -> str:
+        access: Access = request.app.state.access
+        actor = access.actor(secret_of(request), scope)
+        request.scope["likeness.actor"] = actor
+        return actor
+
+    return allowed

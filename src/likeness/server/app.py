@@ -1,0 +1,150 @@
+"""The app: routers, what stands around them, and what is opened and closed with it.
+
+```python
+from likeness.server.app import create_app
+
+app = create_app(settings)  # any ASGI server runs it: one process, whose engine takes all cores
+```
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.types import Scope
+
+import likeness
+from likeness.recognizer import Recognizer
+from likeness.server.access import Access, secret_of
+from likeness.server.engine import Engine
+from likeness.server.failures import Shape, handle_failures
+from likeness.server.fetching import Fetcher
+from likeness.server.jobs import Jobs
+from likeness.server.keys import KeyStore
+from likeness.server.limits import add_limits, address_of
+from likeness.server.metrics import Metrics
+from likeness.server.middleware import Guard
+from likeness.server.refusals import Refusals
+from likeness.server.replies import Replies
+from likeness.server.routes import faces, health
+from likeness.service import open_people
+from likeness.settings import Settings
+
+log = logging.getLogger("likeness.server")
+
+NATIVE: tuple[APIRouter, ...] = (faces.router, health.router)
+_UNCOUNTED = ("/v1/health", "/v1/ready")
+"""Asked often by those who look after the server: no rate limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Routes that are not native: a compatible router, or a web app.
+
+    Attributes:
+        routers: included as they are, with their own prefixes.
+        shapes: how errors look below a prefix of the path.
+        mount: called with the app, for what is more than a router.
+        policies: content security policy by the prefix of the path, where there are pages.
+    """
+
+    routers: tuple[APIRouter, ...] = ()
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    mount: Callable[[FastAPI], FastAPI | None] | None = None
+    policies: Mapping[str, str] = field(default_factory=dict)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    keys: KeyStore | None = None,
+    open_access: bool = False,
+    tls: bool = False,
+    parts: Iterable[Part] = (),
+) -> FastAPI:
+    """The app, whose engine and gallery are opened when it starts and closed when it ends.
+
+    Args:
+        settings: None takes `Settings.load()`.
+        keys: the API keys; None takes the file of the settings.
+        open_access: ask for no key; only for a server bound to this machine alone.
+        tls: the server speaks TLS itself.
+        parts: compatible routers and the web app, where asked for.
+    """
+    settings = settings or Settings.load()
+    parts = tuple(parts)
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(_open, app, settings, metrics, keys, open_access)
+        log.info("ready")
+        try:
+            yield
+        finally:
+            await run_in_threadpool(_close, app)
+            log.info("ended")
+
+    app = FastAPI(
+        title="Likeness",
+        version=likeness.__version__,
+        summary="Face recognition you own: people, lookalikes and honest probabilities.",
+        lifespan=life,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.settings, app.state.metrics = settings, metrics
+    app.state.shapes = {prefix: shape for part in parts for prefix, shape in part.shapes.items()}
+    handle_failures(app)
+    for router in (*NATIVE, *(router for part in parts for router in part.routers)):
+        app.include_router(router)
+    for part in parts:
+        if part.mount is not None:
+            app = part.mount(app) or app
+    add_limits(app, settings, caller=_caller(app), covers=lambda path: path not in _UNCOUNTED)
+    policies = {prefix: words for part in parts for prefix, words in part.policies.items()}
+    app.add_middleware(Guard, metrics=metrics, local=open_access, tls=tls, policies=policies)
+    return app
+
+
+def _caller(app: FastAPI) -> Callable[[Scope], str]:
+    """Who asks, for the rate limit: the key that is taken, else the address."""
+
+    def caller(scope: Scope) -> str:
+        secret = secret_of(Request(scope))
+        keys = app.state.access.keys
+        key = None if secret is None or keys is None else keys.check(secret)
+        return address_of(scope) if key is None else key.actor
+
+    return caller
+
+
+def _open(app: FastAPI, settings: Settings, metrics: Metrics, keys: KeyStore | None, open_access: bool) -> None:
+    recognizer = Recognizer(settings, threads=1)  # the engine runs one photo a core
+    people = open_people(recognizer=recognizer, create=True, actor="api")
+    state = app.state
+    state.engine = Engine(people, queue=settings.serve_queue, metrics=metrics)
+    state.refusals = Refusals(people.note_refused)
+    state.access = Access(keys, open_access, state.refusals)
+    state.jobs = Jobs(room=settings.serve_jobs)
+    state.replies = Replies(Path(settings.serve_answers))
+    state.fetcher = Fetcher.of(
+        settings.serve_url_hosts, most_bytes=settings.max_photo_bytes, timeout_s=settings.serve_url_timeout_s
+    )
+
+
+def _close(app: FastAPI) -> None:
+    """Finish what waits; what was acknowledged is durable already."""
+    state = app.state
+    state.jobs.close()
+    state.refusals.close()
+    state.engine.close()
+    state.replies.close()

@@ -1,0 +1,106 @@
+"""Idempotency keys: the same request sent twice is done once, and answered alike, also after a restart.
+
+A client that does not know whether its enrolment arrived sends it again under the same key. What is kept, for a day, is
+a digest of the request and what became of each photo: no names, photos or file names; those the client sends again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from likeness.errors import RequestDiffers, RequestInvalid
+from likeness.gallery.storage import connect, mapped_errors, transaction
+
+KEPT_S = 24 * 3600.0
+LONGEST_KEY = 255
+_TABLE = """
+CREATE TABLE IF NOT EXISTS replies (
+  key BLOB PRIMARY KEY, request BLOB NOT NULL, reply TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID
+"""
+
+
+def digest_of(parts: Iterable[bytes | str | None]) -> bytes:
+    """A digest of a request's parts, each told apart from its neighbours."""
+    whole = hashlib.sha256()
+    for part in parts:
+        data = b"" if part is None else part.encode() if isinstance(part, str) else part
+        whole.update(b"%d:" % (-1 if part is None else len(data)))
+        whole.update(data)
+    return whole.digest()
+
+
+class Replies:
+    """What was answered under idempotency keys; one SQLite file, its owner's alone. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.expanduser().absolute()
+        self._lock = threading.Lock()
+        self._busy: dict[bytes, asyncio.Lock] = {}
+        with mapped_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._connection: sqlite3.Connection = connect(self._path)
+            self._connection.execute(_TABLE)
+
+    @asynccontextmanager
+    async def once(self, actor: str, key: str | None) -> AsyncIterator[bytes | None]:
+        """Let requests of one actor with one key pass one after another; gives what to `find` and `keep` under.
+
+        Raises:
+            RequestInvalid: the key cannot be used.
+        """
+        if key is None:
+            yield None
+            return
+        if not key or len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable():
+            raise RequestInvalid(f"expected an Idempotency-Key of 1 to {LONGEST_KEY} visible ASCII letters")
+        place = digest_of([actor, key])
+        lock = self._busy.setdefault(place, asyncio.Lock())
+        try:
+            async with lock:
+                yield place
+        finally:
+            if not lock.locked():
+                self._busy.pop(place, None)
+
+    def find(self, place: bytes, request: bytes) -> Any:
+        """What was answered to this request under this key; None where it is new.
+
+        Raises:
+            RequestDiffers: the key was used for another request.
+        """
+        with self._lock, mapped_errors(self._path):
+            row = self._connection.execute(
+                "SELECT request, reply FROM replies WHERE key = ? AND at > ?", (place, time.time() - KEPT_S)
+            ).fetchone()
+        if row is None:
+            return None
+        if bytes(row[0]) != request:
+            raise RequestDiffers(
+                "this Idempotency-Key was used for another request", hint="use a new key for each new request"
+            )
+        return json.loads(row[1])
+
+    def keep(self, place: bytes, request: bytes, reply: Any) -> None:
+        """Remember an answer, durable on return, and let go of old ones."""
+        now = time.time()
+        with self._lock, mapped_errors(self._path), transaction(self._connection) as connection:
+            connection.execute("DELETE FROM replies WHERE at <= ?", (now - KEPT_S,))
+            connection.execute(
+                "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", (place, request, json.dumps(reply), now)
+            )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
