@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 import socket
-import threading
 import time
 from contextlib import contextmanager
 
@@ -15,9 +14,9 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 pytest.importorskip("uvicorn", reason="needs the extra `serve`")
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
+from running_server import running
 
 from likeness.server.failures import handle_failures
 from likeness.server.limits import MOST_CALLERS, Buckets, add_limits, address_of
@@ -70,18 +69,8 @@ def app_with(caller=address_of, covers=lambda path: True, **limits):
 @contextmanager
 def served(app, http_kind="auto"):
     """The port of a server in a thread of this process."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", http=http_kind, ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        deadline = time.monotonic() + 30
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.01)
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(30)
+    with running(app, http=http_kind) as address:
+        yield int(address.rpartition(":")[2])
 
 
 def ask(port, method, path, body=None, headers=None, *, chunked=False):

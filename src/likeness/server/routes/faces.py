@@ -48,7 +48,7 @@ class VerifyForm(PhotoForm):
 
 
 @router.post("/faces", response_model=FacesAnswer, responses=PHOTO_ERRORS, openapi_extra=body_of(FacesForm))
-async def faces(asked: Annotated[FacesForm, Depends(read(FacesForm))], actor: Reader, here: Here) -> dict[str, Any]:
+async def faces(actor: Reader, here: Here, asked: Annotated[FacesForm, Depends(read(FacesForm))]) -> dict[str, Any]:
     """Find and describe the faces of a photo: boxes, landmarks, quality, and apparent age and gender where told."""
     kind = Describe if asked.embeddings else Detect
     found = await here.ask(kind, actor, asked.photo)
@@ -57,7 +57,7 @@ async def faces(asked: Annotated[FacesForm, Depends(read(FacesForm))], actor: Re
 
 @router.post("/identify", response_model=IdentifyAnswer, responses=PHOTO_ERRORS, openapi_extra=body_of(IdentifyForm))
 async def identify(
-    asked: Annotated[IdentifyForm, Depends(read(IdentifyForm))], actor: Reader, here: Here
+    actor: Reader, here: Here, asked: Annotated[IdentifyForm, Depends(read(IdentifyForm))]
 ) -> dict[str, Any]:
     """Say who each face of a photo is, with a calibrated probability, or that nobody is near enough."""
     found = await here.ask(Identify, actor, asked.photo)
@@ -68,7 +68,7 @@ async def identify(
 
 
 @router.post("/twins", response_model=TwinsAnswer, responses=errors(404, 413, 415), openapi_extra=body_of(TwinsForm))
-async def twins(asked: Annotated[TwinsForm, Depends(read(TwinsForm))], actor: Reader, here: Here) -> Any:
+async def twins(actor: Reader, here: Here, asked: Annotated[TwinsForm, Depends(read(TwinsForm))]) -> Any:
     """Find the people who look most like a face, and how unusual so near a resemblance is here."""
 
     def work(photos: tuple[bytes, ...]) -> FindTwins:
@@ -78,6 +78,6 @@ async def twins(asked: Annotated[TwinsForm, Depends(read(TwinsForm))], actor: Re
 
 
 @router.post("/verify", response_model=VerifyAnswer, responses=PHOTO_ERRORS, openapi_extra=body_of(VerifyForm))
-async def verify(asked: Annotated[VerifyForm, Depends(read(VerifyForm))], actor: Reader, here: Here) -> Any:
+async def verify(actor: Reader, here: Here, asked: Annotated[VerifyForm, Depends(read(VerifyForm))]) -> Any:
     """Say whether two photos show one person."""
     return (await here.ask(lambda photos: Verify(photos, asked.pick), actor, asked.first, asked.second)).as_dict()
