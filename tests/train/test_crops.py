@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from patterned_people import write_patterned
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -14,6 +15,7 @@ from likeness.bundle import InputSpec
 from likeness.data.dataset import Dataset
 from likeness.errors import DatasetError
 from likeness.train.crops import Crops, augmentation, load_crops
+from likeness.train.phone_export import some_crops
 
 SIDE = 48
 SPEC = InputSpec(side_px=SIDE, layout="NCHW", dtype="float32", mean=(120.0, 110.0, 100.0), scale=(0.02, 0.02, 0.01))
@@ -105,3 +107,12 @@ def test_a_crop_that_is_missing_or_damaged_is_named(sample_crops: Dataset, tmp_p
     with pytest.raises(DatasetError, match=path.name) as caught:
         load_crops(broken, broken.rows[:1], 64)
     assert caught.value.hint == "make the crops anew"
+
+
+def test_crops_of_people_whom_nobody_named_are_compared_on_too(tmp_path):
+    named = write_patterned(tmp_path, ["one", "two", "three"], of_each=2)
+    nameless = replace(named, rows=tuple(replace(row, identity="") for row in named.rows))
+    assert len(some_crops(named, 64)) == 3
+    assert len(some_crops(nameless, 64)) == 6
+    with pytest.raises(DatasetError, match="no crops to compare on"):
+        some_crops(replace(named, rows=()), 64)

@@ -10,7 +10,7 @@ import numpy as np
 
 from likeness.bundle import Bundle, InputSpec
 from likeness.data.dataset import Dataset
-from likeness.errors import Conflict, ModelError
+from likeness.errors import Conflict, DatasetError, ModelError
 from likeness.evaluate.dataset import calibration_of, expect_template
 from likeness.train.crops import load_crops
 from likeness.train.from_onnx import OnnxNetwork
@@ -64,7 +64,13 @@ def export_for_phone(
 
 
 def some_crops(dataset: Dataset, side_px: int) -> Pixels:
-    """One crop of each of up to 64 people, in order of a fixed draw."""
-    groups = list(by_person(dataset.rows).values())
+    """One crop of each of up to 64 people, in order of a fixed draw; where nobody is named 64 crops.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    groups = list(by_person(dataset.rows).values()) or [[row] for row in dataset.rows]
+    if not groups:
+        raise DatasetError(f"the data set {str(dataset.folder)!r} has no crops to compare on")
     drawn = np.random.default_rng(0).permutation(len(groups))[:REAL_CROPS]
     return load_crops(dataset, [groups[at][0] for at in drawn], side_px)
