@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -19,26 +19,51 @@ from likeness.cli.output import about, counted
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
-    from likeness.service import Outcome
+    from likeness.service import Outcome, People
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 PARTLY = 3
 INTERRUPTED = 130
 REFUSALS_SHOWN = 20
 
 
+def look_options(command: F) -> F:
+    """Give a command the options by which a photo's face is chosen and judged."""
+    for option in (
+        click.option("--again", is_flag=True, help="Look again at photos that were refused or enrolled before."),
+        click.option(
+            "--gate/--no-gate", default=True, help="Refuse faces of poor quality (default), or take them all."
+        ),
+        click.option("--largest", is_flag=True, help="Short for --pick largest."),
+        pick_option("only"),
+    ):
+        command = option(command)
+    return command
+
+
+def record_options(command: F) -> F:
+    """Give a command the options of what is stored with each person, and of what is told meanwhile."""
+    for option in (
+        progress_option,
+        click.option("--verbose", "-v", is_flag=True, help="A line for every photo, not only for those refused."),
+        click.option(
+            "--retain-until",
+            type=click.DateTime(["%Y-%m-%d"]),
+            metavar="YYYY-MM-DD",
+            help="Keep no longer than this day.",
+        ),
+        click.option("--consent", metavar="TEXT", help="Why this data may be kept; stored with each person."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--name", help="Whose photos these are; without it folder or file names say so.")
-@pick_option("only")
-@click.option("--largest", is_flag=True, help="Short for --pick largest.")
-@click.option("--gate/--no-gate", default=True, help="Refuse faces of poor quality (default), or take them all.")
-@click.option("--again", is_flag=True, help="Look again at photos that were refused or enrolled before.")
-@click.option("--consent", metavar="TEXT", help="Why this data may be kept; stored with each person.")
-@click.option(
-    "--retain-until", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="Keep no longer than this day."
-)
-@click.option("--verbose", "-v", is_flag=True, help="A line for every photo, not only for those refused.")
-@progress_option
+@look_options
+@record_options
 @common_options
 @click.pass_obj
 def enroll(
@@ -65,25 +90,40 @@ def enroll(
     from likeness.service import EnrolOptions, find_photos
 
     options = EnrolOptions(
-        pick=_picked(pick, largest=largest),
+        pick=picked(pick, largest=largest),
         gate=gate,
         again=again,
-        consent=_consent(consent),
-        retain_until=_future(retain_until),
+        consent=stated_consent(consent),
+        retain_until=future(retain_until),
     )
     photos = list(find_photos(paths, name=name, named=True))
+    return take(flags, lambda people, stop: people.enroll(photos, options, stop=stop), len(photos), verbose=verbose)
+
+
+def take(
+    flags: Flags,
+    begin: Callable[[People, Callable[[], bool]], Iterable[Outcome]],
+    total: int,
+    *,
+    verbose: bool,
+    things: tuple[str, str] = ("photo", "photos"),
+) -> int:
+    """Show what becomes of `total` things that are put into the gallery, and sum it up; the command's exit code.
+
+    `begin` is given the gallery and what tells whether to stop, and gives an outcome for each thing.
+    """
     tally = Tally()
     with (
         flags.people(create=True, many=True) as people,
         flags.output.progress("enrolling") as progress,
         stopping() as stop,
     ):
-        for outcome in people.enroll(photos, options, stop=stop):
+        for outcome in begin(people, stop):
             tally.add(outcome)
             _show(flags.output, outcome, verbose=verbose, shown=tally.refused)
-            progress(tally.photos, len(photos))
-    stopped = tally.photos < len(photos)
-    _summarise(flags.output, tally, len(photos), stopped=stopped)
+            progress(tally.photos, total)
+    stopped = tally.photos < total
+    _summarise(flags.output, tally, total, stopped=stopped, things=things)
     if stopped:
         return INTERRUPTED
     return PARTLY if tally.refused else 0
@@ -142,7 +182,8 @@ def stopping() -> Iterator[Any]:
         signal.signal(signal.SIGINT, before)
 
 
-def _picked(pick: Any, *, largest: bool) -> Any:
+def picked(pick: Any, *, largest: bool) -> Any:
+    """What `--pick` and `--largest` say together."""
     if not largest:
         return pick
     stated = click.get_current_context().get_parameter_source("pick") is ParameterSource.COMMANDLINE
@@ -151,13 +192,15 @@ def _picked(pick: Any, *, largest: bool) -> Any:
     return "largest"
 
 
-def _consent(basis: str | None) -> Any:
+def stated_consent(basis: str | None) -> Any:
+    """What `--consent` states, as of now."""
     from likeness.types import Consent
 
     return None if basis is None else Consent(basis, datetime.now(UTC), "likeness enroll --consent")
 
 
-def _future(day: datetime | None) -> date | None:
+def future(day: datetime | None) -> date | None:
+    """The day of `--retain-until`, which must not have passed."""
     if day is None:
         return None
     if day.date() < datetime.now().astimezone().date():
@@ -181,11 +224,11 @@ def _show(output: Output, outcome: Outcome, *, verbose: bool, shown: int) -> Non
         output.text(f"{outcome.status:<10} {outcome.path}: {outcome.name}{note}")
 
 
-def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool) -> None:
+def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool, things: tuple[str, str]) -> None:
     statuses, seconds = tally.statuses, tally.seconds
     if output.as_json:
         summary = {
-            "photos": tally.photos,
+            things[1]: tally.photos,
             "of": total,
             **{status: statuses[status] for status in ("added", "duplicate", "refused")},
             "refusals": dict(sorted(tally.codes.items())),
@@ -200,7 +243,7 @@ def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool) -> No
     whose = f"{counted(len(tally.people), 'person', 'people')}; " if tally.people else ""
     output.text(
         f"{statuses['added']} added, {statuses['duplicate']} enrolled before, {tally.refused} refused; "
-        f"{whose}{counted(tally.photos, 'photo', 'photos')} in {seconds:.1f} s ({rate:.1f} a second)"
+        f"{whose}{counted(tally.photos, *things)} in {seconds:.1f} s ({rate:.1f} a second)"
     )
     if tally.chosen:
         output.text(
@@ -209,4 +252,6 @@ def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool) -> No
     if tally.codes:
         output.text("refused: " + ", ".join(f"{count} {code}" for code, count in tally.codes.most_common()))
     if stopped:
-        output.warn(f"stopped after {tally.photos} of {total} photos; run the same command again to go on from there")
+        output.warn(
+            f"stopped after {tally.photos} of {total} {things[1]}; run the same command again to go on from there"
+        )

@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "twins": ("twins", "Find the people who look most like a face."),
     "verify": ("verify", "Say whether two photos show one person."),
     "describe": ("describe", "Find the faces on photos: boxes, landmarks, quality, embeddings."),
+    "import": ("importing", "Take people over from CompreFace, pickles of face_recognition, or folders."),
     "people": ("people", "List, show, describe, rename, merge, forget and export people."),
     "gallery": ("gallery", "Look after the gallery: facts, health, copies, new embeddings."),
     "models": ("models", "List, show and verify models and their licences; push and pull them."),
@@ -29,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "Show the gallery's audit trail."),
     "doctor": ("doctor", "Check that everything needed is there and well."),
 }
-"""Command → (module under `likeness.cli` with a click command of the same name, help)."""
+"""Command → (module under `likeness.cli` with a click command of the module's name, help)."""
 
 
 class NobodyReads(Exception):
@@ -48,7 +49,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         module = COMMANDS[cmd_name][0]
-        command: Any = getattr(import_module(f"likeness.cli.{module}"), cmd_name)
+        command: Any = getattr(import_module(f"likeness.cli.{module}"), module)
         assert isinstance(command, click.Command)  # the table's promise
         return command
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from likeness.cli.apparent import apparent_line
 from likeness.cli.cards import card_line, card_lines
 from likeness.cli.flags import Flags, attributes_option, common_options, pick_option
 from likeness.cli.output import bounded, chance
-from likeness.errors import InputError, RemoteError
+from likeness.errors import InputError, PictureNotFound, RemoteError
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
@@ -77,7 +78,7 @@ def twins(
     if flags.output.as_json:
         data = answer.as_dict()
         for twin in data["twins"]:
-            twin |= {"picture": saved.get(twin["rank"])} if saved else {}
+            twin |= {"picture": saved.get(twin["rank"])} if save_pictures is not None else {}
             if look_up:
                 card = cards.get(twin["rank"])
                 twin["card"] = None if card is None else card.as_dict()
@@ -158,20 +159,24 @@ def _save(people: People, answer: TwinAnswer, folder: Path) -> dict[int, str]:
     saved = {}
     for twin in answer.twins:
         place = folder / f"{twin.rank:02d}-{twin.match.person_id}.jpg"
-        save_bytes(people.picture(twin.match.person_id, twin.match.face_id), place)
-        saved[twin.rank] = str(place)
+        with suppress(PictureNotFound):  # imported as numbers
+            save_bytes(people.picture(twin.match.person_id, twin.match.face_id), place)
+            saved[twin.rank] = str(place)
     return saved
 
 
 def _sheet(people: People, answer: TwinAnswer, target: Path) -> None:
-    from likeness.service.portraits import Tile, contact_sheet, looks, save_picture
+    from likeness.service.portraits import NO_PICTURE, Tile, contact_sheet, looks, save_picture
     from likeness.vision.decode import decode_photo
 
     assert answer.face.crop is not None  # the recognizer cuts one for each face
     tiles = []
     for twin in answer.twins:
-        picture = decode_photo(people.picture(twin.match.person_id, twin.match.face_id)).pixels
-        tiles.append(Tile(picture, _lines(twin)))
+        try:
+            picture = decode_photo(people.picture(twin.match.person_id, twin.match.face_id)).pixels
+            tiles.append(Tile(picture, _lines(twin)))
+        except PictureNotFound:  # imported as numbers
+            tiles.append(Tile(NO_PICTURE, ("(no picture)", *_lines(twin))))
     save_picture(contact_sheet(Tile(answer.face.crop, ("this face", *looks(answer.face))), tiles), target)
 
 

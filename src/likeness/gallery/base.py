@@ -39,7 +39,8 @@ class NewFace:
     Attributes:
         name: the person's name; created where the gallery has no such person.
         embedding: `(d,)` float32 of unit length.
-        crop_jpeg: the aligned crop, encoded; what re-embedding with another model reads.
+        crop_jpeg: the aligned crop, encoded; what re-embedding with another model reads. Empty where the embedding
+            was imported without a picture.
         photo_sha256: hex digest of the photo's bytes.
         face_index: which face of that photo. The pair (photo, index) under one person is enrolled once.
         source: where the photo came from, as its owner named it.

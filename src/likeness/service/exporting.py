@@ -64,11 +64,12 @@ def _fill(folder: Path, gallery: Gallery, person: Person) -> None:
     faces: list[dict[str, Any]] = []
     for face in gallery.faces(person.id):
         name = f"{face.id}.jpg"
-        (pictures / name).write_bytes(face.crop_jpeg)
+        if face.crop_jpeg:  # what was imported as numbers has none
+            (pictures / name).write_bytes(face.crop_jpeg)
         faces.append(
             {
                 "id": face.id,
-                "picture": f"pictures/{name}",
+                "picture": f"pictures/{name}" if face.crop_jpeg else None,
                 "source": face.source,
                 "photo_sha256": face.photo_sha256,
                 "face_index": face.face_index,

@@ -27,7 +27,7 @@ from likeness.service.enrolment import Enrolment, EnrolOptions, Outcome
 from likeness.service.exporting import export_person
 from likeness.service.looking import Described, chosen_face, describe
 from likeness.service.photos import FoundPhoto
-from likeness.service.reembedding import crop_embedder
+from likeness.service.reembedding import crop_embedder, expect_pictures
 from likeness.service.twins import Rarity, everybody, find_twins
 from likeness.settings import Settings
 from likeness.types import Answer, Comparison, Face, Person, TwinAnswer
@@ -243,10 +243,12 @@ class People(AbstractContextManager["People"]):
 
         Raises:
             PersonNotFound: nobody has that id.
-            PictureNotFound: the person has no such picture.
+            PictureNotFound: the person has no such picture, or a face that came without one.
         """
         for face in self.gallery.faces(person_id):
             if face.id == face_id:
+                if not face.crop_jpeg:
+                    raise PictureNotFound(f"face {face_id} of {person_id} was imported as numbers, without a picture")
                 return face.crop_jpeg
         raise PictureNotFound(f"{person_id} has no picture {face_id}")
 
@@ -418,9 +420,13 @@ class People(AbstractContextManager["People"]):
         """Replace every vector by the present model's, from the crops that are stored. Returns how many.
 
         Raises:
+            Conflict: faces came without a picture, and cannot be embedded anew.
             ModelNotFound: it is not known how the stored crops were aligned.
         """
-        embed = crop_embedder(self.recognizer, self.gallery.info().space)
+        space = self.gallery.info().space
+        if space != self.recognizer.space:
+            expect_pictures(self.gallery)
+        embed = crop_embedder(self.recognizer, space)
         count = self.gallery.reembed(self.recognizer.space, self.recognizer.dimension, embed, progress=progress)
         self._record("reembed", faces=count, space=self.recognizer.space)
         return count

@@ -24,6 +24,8 @@ MARGIN_PX = 14
 KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """Ending of a name → kind of picture written."""
 LINE_PX = 20
+NO_PICTURE: Pixels = np.full((8, 8, 3), 225, np.uint8)
+"""Stands for a face of which there is no picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
+from likeness.errors import Conflict
+from likeness.gallery.base import Gallery
 from likeness.recognizer import Recognizer
 from likeness.service.models import alignment_of, alignment_of_space
 from likeness.types import Pixels, Vector
 from likeness.vision.align import align
 from likeness.vision.decode import decode_photo
+
+
+def expect_pictures(gallery: Gallery) -> None:
+    """Let a gallery pass whose faces all have a picture to be embedded anew.
+
+    Raises:
+        Conflict: some came without (imported encodings); the message counts them and names people.
+    """
+    lacking = Counter(face.person_id for face in gallery.faces() if not face.crop_jpeg)
+    if lacking:
+        names = ", ".join(gallery.person(person_id).name for person_id in list(lacking)[:3])
+        more = f" and {len(lacking) - 3} more people" if len(lacking) > 3 else ""
+        raise Conflict(
+            f"{lacking.total()} faces came without a picture and cannot be embedded anew: of {names}{more}",
+            hint="enrol photos of these people into a new gallery, or forget them here",
+        )
 
 
 def crop_embedder(recognizer: Recognizer, space: str) -> Callable[[list[bytes]], Vector]:
