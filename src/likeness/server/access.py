@@ -34,20 +34,20 @@ class Access:
     open: bool = False
     refusals: Refusals | None = None
 
-    def actor(self, secret: str | None, scope: Scope) -> str:
-        """Whom the audit trail names for a request with this key, once it may do what needs `scope`.
+    def caller(self, secret: str | None, scope: Scope) -> tuple[str, Scope]:
+        """Who asks with this key, as the audit trail calls them, and what all they may do; `scope` is among it.
 
         Raises:
             KeyMissing, KeyInvalid: there is no key, or none that is taken. ScopeMissing: it is not good for this.
         """
-        if self.open and secret is None:
-            return LOCAL_ACTOR
+        key = None if secret is None or self.keys is None else self.keys.check(secret)
+        if key is None and self.open:
+            return LOCAL_ACTOR, "admin"  # also where a client always sends some key
         if secret is None:
             self._note("missing")
             raise KeyMissing(
                 "this server wants an API key", hint="send it as the header x-api-key, or as Authorization: Bearer"
             )
-        key = None if self.keys is None else self.keys.check(secret)
         if key is None:
             why, known = ("unknown", None) if self.keys is None else self.keys.refusal(secret)
             self._note(why or "unknown", None if known is None else known.id)
@@ -58,7 +58,7 @@ class Access:
                 f"the API key has the scope {key.scope}, and this needs {scope}",
                 hint="a key with that scope is made by `likeness keys create`",
             )
-        return key.actor
+        return key.actor, key.scope
 
     def _note(self, why: Why, key_id: str | None = None) -> None:
         if self.refusals is not None:
@@ -89,8 +89,8 @@ def require(scope: Scope) -> Callable[..., Coroutine[Any, Any, str]]:
         _token: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
     ) -> str:
         access: Access = request.app.state.access
-        actor = access.actor(secret_of(request), scope)
-        request.scope["likeness.actor"] = actor
+        actor, allows = access.caller(secret_of(request), scope)
+        request.scope["likeness.actor"], request.scope["likeness.scope"] = actor, allows
         return actor
 
     return allowed

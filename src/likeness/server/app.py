@@ -33,13 +33,13 @@ from likeness.server.metrics import Metrics
 from likeness.server.middleware import Guard
 from likeness.server.refusals import Refusals
 from likeness.server.replies import Replies
-from likeness.server.routes import faces, health
+from likeness.server.routes import faces, gallery, health, jobs, models, people, seeds
 from likeness.service import open_people
 from likeness.settings import Settings
 
 log = logging.getLogger("likeness.server")
 
-NATIVE: tuple[APIRouter, ...] = (faces.router, health.router)
+NATIVE: tuple[APIRouter, ...] = tuple(module.router for module in (faces, people, gallery, models, jobs, health, seeds))
 _UNCOUNTED = ("/v1/health", "/v1/ready")
 """Asked often by those who look after the server: no rate limit."""
 
@@ -102,7 +102,7 @@ def create_app(
         openapi_url="/openapi.json",
     )
     app.state.settings, app.state.metrics = settings, metrics
-    app.state.shapes = {prefix: shape for part in parts for prefix, shape in part.shapes.items()}
+    app.state.shapes = seeds.SHAPES | {prefix: shape for part in parts for prefix, shape in part.shapes.items()}
     handle_failures(app)
     for router in (*NATIVE, *(router for part in parts for router in part.routers)):
         app.include_router(router)
@@ -129,10 +129,10 @@ def _caller(app: FastAPI) -> Callable[[Scope], str]:
 
 def _open(app: FastAPI, settings: Settings, metrics: Metrics, keys: KeyStore | None, open_access: bool) -> None:
     recognizer = Recognizer(settings, threads=1)  # the engine runs one photo a core
-    people = open_people(recognizer=recognizer, create=True, actor="api")
+    opened = open_people(recognizer=recognizer, create=True, actor="api")
     state = app.state
-    state.engine = Engine(people, queue=settings.serve_queue, metrics=metrics)
-    state.refusals = Refusals(people.note_refused)
+    state.engine = Engine(opened, queue=settings.serve_queue, metrics=metrics)
+    state.refusals = Refusals(opened.note_refused)
     state.access = Access(keys, open_access, state.refusals)
     state.jobs = Jobs(room=settings.serve_jobs)
     state.replies = Replies(Path(settings.serve_answers))

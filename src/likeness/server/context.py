@@ -48,6 +48,10 @@ class Context:
         photos = tuple([await bytes_of(picture, self.fetcher) for picture in pictures])
         return await self.wait(self.engine.ask(kind(photos), actor))
 
+    def owner(self, actor: str) -> str | None:
+        """Whose jobs are shown to the one who asks: their own; None, all, to those who may look after the server."""
+        return None if self.request.scope.get("likeness.scope") == "admin" else actor
+
     async def call(self, actor: str, function: Callable[[People], R]) -> R:
         """Something small with the gallery, in the actor's name."""
         people = self.engine.people.acting_as(actor)

@@ -70,6 +70,11 @@ class Engine:
         """Begin something small that asks or changes the gallery. Raises as `ask`."""
         return self._put(self._call, Task(function, ""))
 
+    def switch(self, people: People) -> None:
+        """Go on with the same gallery and another recognizer, after its embeddings were made anew for that."""
+        load_models(people.recognizer)
+        self.people = people
+
     @property
     def waiting(self) -> int:
         """Photos that wait."""
@@ -130,13 +135,28 @@ class Engine:
                 found[id(task)] = error
             else:
                 alike.setdefault((task.work.embed, task.work.attributes), []).append((task, photos))
-        for (embed, attributes), decoded in alike.items():
-            every = [photo for _, photos in decoded for photo in photos]
-            faces = iter(self.people.recognizer.faces_of(every, embed=embed, attributes=attributes))
-            for task, photos in decoded:
-                found[id(task)] = [(photo, next(faces)) for photo in photos]
-                self.metrics.faces.inc(sum(len(each) for _, each in _of(found[id(task)])))
+        for group in alike.values():
+            try:
+                self._look_together(group, found)
+            except Exception:  # one odd photo spoils only what is its own
+                for each in group:
+                    try:
+                        self._look_together([each], found)
+                    except Exception as error:
+                        found[id(each[0])] = error
         return found
+
+    def _look_together(
+        self, group: Sequence[tuple[Task[Work], list[Photo]]], found: dict[int, list[Looked] | BaseException]
+    ) -> None:
+        """Look at the photos of tasks that want the same of them, and put the faces into `found`."""
+        work = group[0][0].work
+        every = [photo for _, photos in group for photo in photos]
+        faces = iter(self.people.recognizer.faces_of(every, embed=work.embed, attributes=work.attributes))
+        for task, photos in group:
+            looked = [(photo, next(faces)) for photo in photos]
+            found[id(task)] = looked
+            self.metrics.faces.inc(sum(len(each) for _, each in looked))
 
     def _enrol_all(self, tasks: list[Task[Enrol]]) -> None:
         """Enrol what waits: who asks alike, with the same options, shares transactions."""

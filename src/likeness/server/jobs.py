@@ -150,7 +150,8 @@ class Jobs:
             job.error = {"code": "unexpected", "message": "something unexpected happened; the log says where"}
             self._end(job, "failed")
         else:
-            self._end(job, "done")
+            cut_short = job.stop.is_set() and job.done < (job.total or 0)
+            self._end(job, "cancelled" if cut_short else "done")
 
     @staticmethod
     def _end(job: Job, state: State) -> None:

@@ -169,6 +169,15 @@ class PersonAnswer(Answering):
     retain_until: date | None
 
 
+class ProfileAnswer(Answering):
+    """A person's profile card, and where it was asked for, what a source of such cards knows."""
+
+    id: str
+    name: str
+    profile: dict[str, Any]
+    looked_up: dict[str, Any] | None = None
+
+
 class PictureAnswer(Answering):
     """An enrolled picture's facts."""
 

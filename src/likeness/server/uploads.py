@@ -20,16 +20,20 @@ from likeness.server.fetching import Fetcher
 
 M = TypeVar("M", bound="PhotoForm")
 
-_FIELDS_MOST = 200
+_FIELDS_MOST = 1100
 _LONGEST_NAME = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A photo as it came: its bytes, or the address where they are; and what its sender calls it, if anything."""
+    """A photo as it came: its bytes, or the address where they are; and what its sender calls it, if anything.
+
+    `folder` is the first part of the file's name, where that has several.
+    """
 
     data: bytes = b""
     name: str = ""
+    folder: str = ""
     url: str | None = None
 
 
@@ -101,10 +105,7 @@ async def _from_form(form: FormData, model: type[PhotoForm]) -> dict[str, Any]:
     lists = {name for name, field in model.model_fields.items() if "tuple" in str(field.annotation)}
     values: dict[str, Any] = {}
     for name in form:
-        given = [
-            Picture(await each.read(), file_name(each.filename or "")) if isinstance(each, UploadFile) else each
-            for each in form.getlist(name)
-        ]
+        given = [await _of_file(each) if isinstance(each, UploadFile) else each for each in form.getlist(name)]
         given = [each for each in given if each != ""]
         if name in lists:
             values[name] = given
@@ -115,10 +116,14 @@ async def _from_form(form: FormData, model: type[PhotoForm]) -> dict[str, Any]:
     return values
 
 
-def file_name(text: str) -> str:
-    """A file's own name, without folders, as it may be stored and shown."""
-    last = text.replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(letter for letter in last if letter.isprintable())[:_LONGEST_NAME]
+async def _of_file(file: UploadFile) -> Picture:
+    """A file of a form; its name's folders are not kept, but for the first."""
+    parts = [_shown(part) for part in (file.filename or "").replace("\\", "/").split("/")]
+    return Picture(await file.read(), parts[-1], parts[0] if len(parts) > 1 else "")
+
+
+def _shown(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())[:_LONGEST_NAME]
 
 
 def _validated(validate: Callable[[], M]) -> M:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from likeness.errors import LikenessError
 from likeness.service import Described, EnrolOptions, FoundPhoto, People
 from likeness.service.choosing import Pick, choose
 from likeness.service.people import Identified
@@ -39,7 +38,7 @@ class Work:
 def _tried(work: Work, people: People, looked: list[Looked]) -> Any:
     try:
         return work.finish(people, looked)
-    except LikenessError as error:
+    except Exception as error:  # theirs alone: others of the batch get their answers
         return error
 
 
@@ -64,6 +63,23 @@ class Detect(Describe):
 
     __slots__ = ()
     embed = False
+
+
+class Largest(Work):
+    """Who the largest face of a photo is: an `Answer`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def finish_all(cls, people: People, asked: Sequence[Asked]) -> list[Any]:
+        """See `Work`."""
+        found = Identify.finish_all(
+            people, [(actor, work, [(photo, faces[:1])]) for actor, work, [(photo, faces)] in asked]
+        )
+        return [
+            each.answers[0] if each.answers else people.recognizer.no_face(looked[0][0])
+            for each, (_, _, looked) in zip(found, asked, strict=True)
+        ]
 
 
 class Identify(Work):
@@ -102,6 +118,18 @@ class Verify(Work):
         """See `Work`."""
         first, second = (chosen(people, each, self.pick) for each in looked)
         return people.recognizer.verify(first, second)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compare(Work):
+    """Whether a photo shows somebody who is enrolled: a `Comparison`."""
+
+    person: str
+    pick: Pick = "largest"
+
+    def finish(self, people: People, looked: list[Looked]) -> Comparison:
+        """See `Work`."""
+        return people.compare(chosen(people, looked[0], self.pick), self.person)
 
 
 @dataclass(frozen=True, slots=True)

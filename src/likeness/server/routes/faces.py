@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
+from likeness.errors import RequestInvalid
 from likeness.server.context import PHOTO_ERRORS, Here, Reader, errors
 from likeness.server.schemas import FacesAnswer, IdentifyAnswer, TwinsAnswer, VerifyAnswer
 from likeness.server.uploads import PhotoField, PhotoForm, body_of, read
-from likeness.server.work import Describe, Detect, FindTwins, Identify, Verify
+from likeness.server.work import Compare, Describe, Detect, FindTwins, Identify, Verify
 
 router = APIRouter(prefix="/v1")
 
@@ -40,10 +41,11 @@ class TwinsForm(PhotoForm):
 
 
 class VerifyForm(PhotoForm):
-    """Two photos, to be compared."""
+    """A photo, to be compared with a second one, or with a person's best picture."""
 
     first: PhotoField
-    second: PhotoField
+    second: PhotoField | None = None
+    person: str | None = Field(None, min_length=1, max_length=200, description="Id or name of somebody enrolled.")
     pick: Literal["only", "largest", "central"] = Field("largest", description="Which of several faces is meant.")
 
 
@@ -77,7 +79,12 @@ async def twins(actor: Reader, here: Here, asked: Annotated[TwinsForm, Depends(r
     return (await here.ask(work, actor, asked.photo)).as_dict()
 
 
-@router.post("/verify", response_model=VerifyAnswer, responses=PHOTO_ERRORS, openapi_extra=body_of(VerifyForm))
+@router.post("/verify", response_model=VerifyAnswer, responses=errors(404, 413, 415), openapi_extra=body_of(VerifyForm))
 async def verify(actor: Reader, here: Here, asked: Annotated[VerifyForm, Depends(read(VerifyForm))]) -> Any:
-    """Say whether two photos show one person."""
-    return (await here.ask(lambda photos: Verify(photos, asked.pick), actor, asked.first, asked.second)).as_dict()
+    """Say whether two photos show one person, or whether a photo shows somebody who is enrolled."""
+    if (asked.second is None) == (asked.person is None):
+        raise RequestInvalid("expected either `second`, a photo, or `person`, an id or name")
+    if asked.second is not None:
+        return (await here.ask(lambda photos: Verify(photos, asked.pick), actor, asked.first, asked.second)).as_dict()
+    person = asked.person or ""
+    return (await here.ask(lambda photos: Compare(photos, person, asked.pick), actor, asked.first)).as_dict()

@@ -1,0 +1,162 @@
+"""Enrolling for every door: a request's photos to the engine, outcomes to plain data, once for each idempotency key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from fastapi.concurrency import run_in_threadpool
+from pydantic import Field
+
+from likeness.errors import InputError, LikenessError, PersonNotFound, RequestInvalid
+from likeness.server.context import Context
+from likeness.server.replies import digest_of
+from likeness.server.uploads import PhotoField, PhotoForm, Picture, all_bytes_of
+from likeness.server.work import Enrol
+from likeness.service import EnrolOptions, FoundPhoto, Outcome, People
+from likeness.types import Consent, Person
+
+
+class EnrolFields(PhotoForm):
+    """How photos are enrolled."""
+
+    pick: Literal["only", "largest", "central"] = Field("only", description="Which of several faces is meant.")
+    gate: bool = Field(True, description="Refuse faces that are too small, blurred, turned … to be found again.")
+    consent: str | None = Field(None, min_length=1, max_length=1000, description="Why the data may be kept, in words.")
+    consent_source: str = Field("", max_length=1000, description="Through what the consent was given.")
+    retain_until: date | None = Field(None, description="The day after which the person must be erased.")
+
+    def options(self) -> EnrolOptions:
+        """The same as the use cases know it."""
+        consent = None if self.consent is None else Consent(self.consent, datetime.now(UTC), self.consent_source)
+        return EnrolOptions(pick=self.pick, gate=self.gate, consent=consent, retain_until=self.retain_until)
+
+
+class PicturesForm(EnrolFields):
+    """Photos of somebody."""
+
+    photos: tuple[PhotoField, ...] = Field(min_length=1, max_length=1000)
+
+
+class PersonForm(PicturesForm):
+    """Somebody new, or who is there already, with photos."""
+
+    name: str = Field(min_length=1, max_length=200)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What became of photos.
+
+    Attributes:
+        outcomes: plain data, one for each photo, without names.
+        replayed: it is what was answered before under the same key.
+    """
+
+    outcomes: list[dict[str, Any]]
+    replayed: bool = False
+
+    @property
+    def added(self) -> int:
+        """How many photos were added."""
+        return sum(outcome["status"] == "added" for outcome in self.outcomes)
+
+
+async def enrol(here: Context, actor: str, name: str, form: EnrolFields, pictures: Sequence[Picture]) -> Enrolled:
+    """Enrol photos as somebody's; returns when what was added is durable, and known under the request's key.
+
+    Raises:
+        RequestInvalid: more photos than the settings allow, or a key that cannot be used.
+        RequestDiffers: the key was used for another request.
+        Overloaded, StorageError: nothing is acknowledged; what was enrolled all the same is found as a duplicate.
+    """
+    most = here.settings.serve_photos
+    if len(pictures) > most:
+        raise RequestInvalid(
+            f"{len(pictures)} photos in one request, of {most} that may (serve_photos)", hint="POST /v1/enrolments"
+        )
+    async with here.replies.once(actor, here.request.headers.get("idempotency-key")) as place:
+        found = await all_bytes_of(tuple(pictures), here.fetcher)
+        request = _digest(here, name, form, found)
+        if place is not None:
+            kept = await run_in_threadpool(here.replies.find, place, request)
+            if kept is not None:
+                return Enrolled(kept, replayed=True)
+        photos = tuple(found_photo(picture, name, data) for picture, data in zip(pictures, found, strict=True))
+        outcomes = await here.wait(here.engine.enrol(Enrol(photos, form.options()), actor))
+        plain = [plain_outcome(outcome) for outcome in outcomes]
+        if place is not None:
+            await run_in_threadpool(here.replies.keep, place, request, plain)
+        return Enrolled(plain)
+
+
+def _digest(here: Context, name: str, form: EnrolFields, found: Sequence[bytes | InputError]) -> bytes:
+    stated = form.model_dump_json(include=set(EnrolFields.model_fields))
+    photos = [each if isinstance(each, bytes) else each.code for each in found]
+    return digest_of([here.request.method, here.request.url.path, name, stated, *photos])
+
+
+def found_photo(picture: Picture, name: str | None, data: bytes | InputError) -> FoundPhoto:
+    """A photo as the use cases know it, with the error that kept it from being had."""
+    if isinstance(data, bytes):
+        return FoundPhoto(picture.name, name, data=data)
+    return FoundPhoto(picture.name, name, error=data)
+
+
+def plain_outcome(outcome: Outcome) -> dict[str, Any]:
+    """What became of a photo, without the name and file name, which the request holds."""
+    facts = outcome.as_dict()
+    kept = ("status", "person_id", "face_id", "quality", "note", "error")
+    return {name: facts[name] for name in kept if facts.get(name) is not None}
+
+
+def told(outcomes: Sequence[dict[str, Any]], pictures: Sequence[Picture]) -> list[dict[str, Any]]:
+    """Outcomes as the API gives them, with which photo each is of."""
+    return [
+        {"index": index, "photo": picture.name}
+        | {name: value for name, value in outcome.items() if name != "person_id"}
+        for index, (outcome, picture) in enumerate(zip(outcomes, pictures, strict=True))
+    ]
+
+
+async def answer_of(here: Context, actor: str, enrolled: Enrolled, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """The answer to an enrolment.
+
+    Raises:
+        LikenessError: not a single photo could be used: the reason of the first, with all of them in the details.
+    """
+    outcomes = enrolled.outcomes
+    photos = told(outcomes, pictures)
+    refused = [outcome["error"] for outcome in outcomes if outcome["status"] == "refused"]
+    if len(refused) == len(outcomes):
+        raise _refused(refused[0], photos)
+    person_id = next(outcome["person_id"] for outcome in outcomes if "person_id" in outcome)
+
+    def person(people: People) -> Person | None:
+        try:
+            return people.gallery.person(person_id)
+        except PersonNotFound:
+            return None  # erased since
+
+    held = await here.call(actor, person)
+    return {
+        "person": None if held is None else held.as_dict(),
+        "photos": photos,
+        "added": enrolled.added,
+        "refused": len(refused),
+    }
+
+
+def _refused(reason: dict[str, str], photos: list[dict[str, Any]]) -> LikenessError:
+    """The error with a reason's own code, and what became of each photo in its details."""
+    kinds = {kind.code: kind for kind in _all_below(LikenessError)}
+    kind = kinds.get(reason["code"], InputError)
+    error = kind(reason["message"], hint=reason.get("hint"))
+    error.details = {"photos": photos}  # type: ignore[attr-defined]
+    return error
+
+
+def _all_below(kind: type[LikenessError]) -> list[type[LikenessError]]:
+    return [each for sub in kind.__subclasses__() for each in (sub, *_all_below(sub))]

@@ -1,0 +1,32 @@
+"""Long work: what is queued and done, and ending it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+
+from likeness.server.context import Here, Reader, errors
+from likeness.server.schemas import JobAnswer, JobsAnswer
+
+router = APIRouter(prefix="/v1/jobs")
+
+JobId = Annotated[str, Path(min_length=1, max_length=64)]
+
+
+@router.get("", response_model=JobsAnswer, responses=errors())
+async def list_jobs(actor: Reader, here: Here) -> dict[str, Any]:
+    """List the latest jobs, newest first: your own; with an admin's key all."""
+    return {"jobs": [job.as_dict() for job in here.jobs.latest(owner=here.owner(actor))]}
+
+
+@router.get("/{job}", response_model=JobAnswer, responses=errors(404))
+async def show_job(job: JobId, actor: Reader, here: Here) -> Any:
+    """Show a job's state, progress and result."""
+    return here.jobs.get(job, owner=here.owner(actor)).as_dict()
+
+
+@router.delete("/{job}", response_model=JobAnswer, responses=errors(404))
+async def cancel_job(job: JobId, actor: Reader, here: Here) -> Any:
+    """End a job: at once where it waits; where it runs, at its next step, keeping what is done."""
+    return here.jobs.cancel(here.jobs.get(job, owner=here.owner(actor))).as_dict()
