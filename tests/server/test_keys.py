@@ -207,6 +207,21 @@ def test_processes_see_each_others_keys_and_revocations_at_once(store):
     assert other.returncode == 0
 
 
+def test_processes_that_make_the_file_at_the_same_moment_lose_no_key(store):
+    command = [sys.executable, "-c", PROCESS, str(store.path)]
+    others = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for other in others:  # ready, and none has a file yet
+        other.stdin.write("check x\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "no\n"
+    for other in others:
+        other.stdin.write("create door\n" * 5)
+        other.stdin.flush()
+    made = [line.split()[0] for other in others for line in other.communicate(timeout=60)[0].splitlines()]
+    assert len(made) == 15
+    assert sorted(key.id for key in store.list()) == sorted(made)
+
+
 def test_many_threads_make_and_check_keys_without_losing_one(store):
     made, wrong = [], []
 

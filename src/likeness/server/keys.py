@@ -38,15 +38,15 @@ APPLICATION_ID = 0x4C4B4559
 NOTE_EVERY = timedelta(minutes=1)
 """The time of a key's last use is written no oftener than this."""
 
-_PREFIX = "lk"
 _LONGEST_NAME = 100
+_PATIENCE_MS = 5000
 _SECRET = re.compile(r"lk_([0-9a-f]{10})_[A-Za-z0-9_-]{43}")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS keys (
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, scope TEXT NOT NULL,
   hash BLOB NOT NULL, created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT, last_used_at TEXT)
 """
-_COLUMNS = "id, name, scope, created_at, expires_at, revoked_at, last_used_at"
+_ROWS = "SELECT hash, id, name, scope, created_at, expires_at, revoked_at, last_used_at FROM keys ORDER BY number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,8 @@ class Key:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        times = {
-            name: None if value is None else value.isoformat()
-            for name in ("created_at", "expires_at", "revoked_at", "last_used_at")
-            for value in [getattr(self, name)]
-        }
-        return {"id": self.id, "name": self.name, "scope": self.scope, **times}
+        times = ("created_at", "expires_at", "revoked_at", "last_used_at")
+        return {"id": self.id, "name": self.name, "scope": self.scope} | {n: _text(getattr(self, n)) for n in times}
 
 
 def _now() -> datetime:
@@ -100,7 +96,8 @@ class KeyStore:
     """The keys of a file. Thread-safe; several processes may use one file, and see each other's changes at once.
 
     A file that is not there holds no keys; the first `create` makes it, its owner's alone. One that was deleted or
-    replaced while it was open is let go of with the next question, so that deleting it revokes every key.
+    replaced while it was open is let go of with the next question, so that deleting it revokes every key. Whatever is
+    asked of a file that cannot be read or written raises `StorageError`.
     """
 
     def __init__(self, path: str | Path, *, clock: Callable[[], datetime] = _now) -> None:
@@ -128,7 +125,6 @@ class KeyStore:
 
         Raises:
             InputError: the name, the scope or the time of expiry cannot be used.
-            StorageError: it could not be written.
         """
         name = name.strip()
         if not name or len(name) > _LONGEST_NAME or not name.isprintable():
@@ -139,10 +135,10 @@ class KeyStore:
         if expires is not None and expires <= now:
             raise InputError(f"the key would have expired already, at {expires.isoformat()}")
         key = Key(secrets.token_hex(5), name, scope, now, expires)
-        secret = f"{_PREFIX}_{key.id}_{secrets.token_urlsafe(32)}"
+        secret = f"lk_{key.id}_{secrets.token_urlsafe(32)}"
         row = (key.id, name, scope, _hash(secret), _text(now), _text(expires))
         with self._lock, self._told():
-            with transaction(self._opened(create=True)) as connection:
+            with transaction(self._made()) as connection:
                 connection.execute(
                     "INSERT INTO keys (id, name, scope, hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)", row
                 )
@@ -150,11 +146,7 @@ class KeyStore:
         return key, secret
 
     def check(self, secret: str) -> Key | None:
-        """The key whose secret it is; None where there is none, or it has expired or was revoked.
-
-        Raises:
-            StorageError: the file cannot be read.
-        """
+        """The key whose secret it is; None where there is none, or it has expired or was revoked."""
         found = self._find(secret)
         now = self._clock()
         if found is None or found.refusal(now) is not None:
@@ -169,26 +161,20 @@ class KeyStore:
         return ("unknown", None) if found is None else (found.refusal(self._clock()), found)
 
     def list(self) -> tuple[Key, ...]:
-        """All keys, also expired and revoked ones, oldest first.
-
-        Raises:
-            StorageError: the file cannot be read.
-        """
+        """All keys, also expired and revoked ones, oldest first."""
         with self._lock, self._told():
             self._refresh()
             return tuple(key for _, key in self._known.values())
 
     def usable(self) -> bool:
         """Whether there is a key that `check` would take."""
-        now = self._clock()
-        return any(key.refusal(now) is None for key in self.list())
+        return any(key.refusal(self._clock()) is None for key in self.list())
 
     def revoke(self, key_id: str) -> Key:
         """End a key at once, in every process; one that was revoked before stays as it is.
 
         Raises:
             KeyNotFound: no key has that id.
-            StorageError: it could not be written.
         """
         with self._lock, self._told():
             self._refresh()
@@ -241,8 +227,7 @@ class KeyStore:
         version = int(connection.execute("PRAGMA data_version").fetchone()[0])
         if version == self._version:
             return
-        rows = connection.execute(f"SELECT hash, {_COLUMNS} FROM keys ORDER BY number")  # noqa: S608 - a constant
-        self._known = {row[1]: (bytes(row[0]), _key(row[1:])) for row in rows}
+        self._known = {row[1]: (bytes(row[0]), _key(row[1:])) for row in connection.execute(_ROWS)}
         self._version = version
 
     def _current(self) -> sqlite3.Connection | None:
@@ -262,9 +247,9 @@ class KeyStore:
             self._file = (status.st_dev, status.st_ino)
         return self._connection
 
-    def _opened(self, *, create: bool) -> sqlite3.Connection:
+    def _made(self) -> sqlite3.Connection:
         connection = self._current()
-        if connection is None and create:
+        if connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             connection = self._current()
@@ -298,9 +283,6 @@ class KeyStore:
                 f"the API keys in {self.path} cannot be read or written: {reason}",
                 hint="the setting `keys` names the file; check its permissions",
             ) from error
-
-
-_PATIENCE_MS = 5000
 
 
 def _hash(secret: str) -> bytes:
