@@ -101,9 +101,9 @@ class CompreFaceServer:
 
 def no_picture(what: str, calculator: str) -> PhotoMissing:
     """The error for a face of which CompreFace kept the numbers alone."""
-    whose = f"{calculator!r}'s" if calculator else "another model's"
+    maker = repr(calculator) if calculator else "another model"
     return PhotoMissing(
-        f"CompreFace keeps no picture of {what}, and its numbers are {whose}: they cannot be compared with ours",
+        f"CompreFace keeps no picture of {what}; its numbers were made by {maker} and cannot be compared with ours",
         hint="enrol this person from photos; CompreFace was set not to save images (save_images_to_db=false)",
     )
 
