@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Request, Security
+from fastapi import Request, Response, Security
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from likeness.errors import KeyInvalid, KeyMissing, ScopeMissing
@@ -15,6 +16,9 @@ from likeness.server.refusals import Refusals, Why
 
 LOCAL_ACTOR = "api:local"
 """What the audit trail calls those who ask without a key, on the same machine."""
+
+_NEEDED: dict[Any, Scope] = {}
+"""The scope that each dependency made by `require` asks for."""
 
 _header = APIKeyHeader(name="x-api-key", auto_error=False, description="An API key, made by `likeness keys create`.")
 _bearer = HTTPBearer(auto_error=False, description="The same key as a bearer token.")
@@ -88,9 +92,33 @@ def require(scope: Scope) -> Callable[..., Coroutine[Any, Any, str]]:
         _key: Annotated[str | None, Security(_header)] = None,
         _token: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
     ) -> str:
-        access: Access = request.app.state.access
-        actor, allows = access.caller(secret_of(request), scope)
-        request.scope["likeness.actor"], request.scope["likeness.scope"] = actor, allows
-        return actor
+        return _admit(request, scope)
 
+    _NEEDED[allowed] = scope
     return allowed
+
+
+def _admit(request: Request, scope: Scope) -> str:
+    access: Access = request.app.state.access
+    actor, allows = access.caller(secret_of(request), scope)
+    request.scope["likeness.actor"], request.scope["likeness.scope"] = actor, allows
+    return actor
+
+
+class KeyFirst(APIRoute):
+    """A route that looks at the key before it reads the body: nobody without one has the server hold or parse theirs.
+
+    FastAPI by itself reads the body first, and asks dependencies in the order of a function's parameters.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request."""
+        answer = super().get_route_handler()
+        needed = [_NEEDED[each.call] for each in self.dependant.dependencies if each.call in _NEEDED]
+
+        async def first_the_key(request: Request) -> Response:
+            for scope in needed:
+                _admit(request, scope)
+            return await answer(request)
+
+        return first_the_key

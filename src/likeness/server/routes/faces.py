@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from likeness.errors import RequestInvalid
+from likeness.server.access import KeyFirst
 from likeness.server.context import PHOTO_ERRORS, Here, Reader, errors
 from likeness.server.schemas import FacesAnswer, IdentifyAnswer, TwinsAnswer, VerifyAnswer
 from likeness.server.uploads import PhotoField, PhotoForm, body_of, read
 from likeness.server.work import Compare, Describe, Detect, FindTwins, Identify, Verify
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=KeyFirst)
 
 
 class FacesForm(PhotoForm):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from likeness.errors import InputError, NameMissing, RequestInvalid
 from likeness.recognizer import Recognizer
+from likeness.server.access import KeyFirst
 from likeness.server.context import Admin, Context, Enroller, Here, Reader, errors
 from likeness.server.enrolling import EnrolFields, found_photo, plain_outcome
 from likeness.server.jobs import Job
@@ -18,7 +19,7 @@ from likeness.service import FoundPhoto, People
 from likeness.service.models import all_models
 from likeness.service.photos import name_from_folder
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=KeyFirst)
 
 
 class ReEmbed(BaseModel):

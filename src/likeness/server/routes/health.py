@@ -9,10 +9,11 @@ from fastapi.responses import JSONResponse
 
 import likeness
 from likeness.errors import LikenessError
+from likeness.server.access import KeyFirst
 from likeness.server.context import Here, Reader, errors
 from likeness.server.schemas import HealthAnswer, ReadyAnswer
 
-router = APIRouter()
+router = APIRouter(route_class=KeyFirst)
 
 
 @router.get("/v1/health", response_model=HealthAnswer)

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
+from likeness.server.access import KeyFirst
 from likeness.server.context import Here, Reader, errors
 from likeness.server.schemas import JobAnswer, JobsAnswer
 
-router = APIRouter(prefix="/v1/jobs")
+router = APIRouter(prefix="/v1/jobs", route_class=KeyFirst)
 
 JobId = Annotated[str, Path(min_length=1, max_length=64)]
 

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 
 from likeness.errors import ModelNotFound
+from likeness.server.access import KeyFirst
 from likeness.server.context import Here, Reader, errors
 from likeness.server.schemas import ModelAnswer, ModelsAnswer
 from likeness.service.models import ModelFacts, all_models, model_facts, names_in_use
 from likeness.settings import Settings
 
-router = APIRouter(prefix="/v1/models")
+router = APIRouter(prefix="/v1/models", route_class=KeyFirst)
 
 
 @router.get("", response_model=ModelsAnswer, responses=errors())

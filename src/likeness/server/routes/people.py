@@ -12,6 +12,7 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from likeness.errors import RequestInvalid
+from likeness.server.access import KeyFirst
 from likeness.server.context import Admin, Enroller, Here, Reader, errors
 from likeness.server.enrolling import PersonForm, PicturesForm, answer_of, enrol
 from likeness.server.schemas import (
@@ -27,7 +28,7 @@ from likeness.server.uploads import body_of, read
 from likeness.service import Forgotten
 from likeness.types import Person
 
-router = APIRouter(prefix="/v1/people")
+router = APIRouter(prefix="/v1/people", route_class=KeyFirst)
 
 Whom = Annotated[str, Path(description="A person's id, or name.", min_length=1, max_length=200)]
 FaceId = Annotated[int, Path(description="Number of an enrolled picture.", ge=0, lt=2**63)]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
+from likeness.server.access import KeyFirst
 from likeness.server.context import Enroller, Here, Reader, errors
 from likeness.server.enrolling import EnrolFields, answer_of, enrol
 from likeness.server.failures import Failure, Shape
@@ -14,7 +15,7 @@ from likeness.server.schemas import SeedCreated, SeedRecognized
 from likeness.server.uploads import PhotoField, PhotoForm, body_of, read
 from likeness.server.work import Largest
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", route_class=KeyFirst)
 
 
 class IndexForm(PhotoForm):
