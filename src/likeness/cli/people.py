@@ -100,7 +100,7 @@ def profile(
     sources: tuple[str, ...],
     keep: bool,
 ) -> None:
-    """Show or change a person's profile, or look up what is publicly known of the name.
+    """Show, change or look up a person's profile.
 
     A profile holds what else is known of somebody, under keys of your choice. --set and --unset may be given several
     times. Nothing is looked up, and no name leaves this machine, without --look-up or --source.
