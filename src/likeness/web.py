@@ -20,7 +20,8 @@ from urllib.parse import urlencode, urlsplit
 
 from likeness.errors import AccessRefused, InputError, RemoteError, RemoteNotFound, Unreachable
 
-USER_AGENT = "likeness"
+USER_AGENT = "likeness (+https://likeness.readthedocs.io)"
+"""Who asks, and where a server's keeper can read about it, as Wikimedia's rules want it."""
 BREAKS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 """What is raised where a server is not reached, or goes silent."""
 

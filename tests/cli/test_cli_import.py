@@ -152,6 +152,7 @@ def test_a_face_without_a_picture_is_told_wherever_a_picture_is_wanted(cli, gall
         mine = next(gallery.faces(gallery.person(names[0]).id)).embedding.astype(float) * 1.5
     cli("people", "forget", names[0], "--yes")
     cli("import", "face-recognition", written(tmp_path / "known.pickle", {names[0]: mine}))
+    assert "but for 1 imported without one" in cli("gallery", "check").out
     (line,) = cli(
         "twins", probe, "-k", "2", "--save-pictures", tmp_path / "out", "--sheet", tmp_path / "sheet.png", "--json"
     ).lines
@@ -161,7 +162,10 @@ def test_a_face_without_a_picture_is_told_wherever_a_picture_is_wanted(cli, gall
     assert (tmp_path / "sheet.png").stat().st_size > 1000
     assert cli("people", "export", names[0], tmp_path / "export").code == 0
     assert list((tmp_path / "export" / "pictures").iterdir()) == []
-    with open_gallery(gallery_path, create=False) as gallery, pytest.raises(Conflict, match=f"1 faces.*{names[0]}"):
+    with (
+        open_gallery(gallery_path, create=False) as gallery,
+        pytest.raises(Conflict, match=f"without a picture.* 1, of {names[0]}"),
+    ):
         expect_pictures(gallery)
 
 

@@ -48,7 +48,7 @@ def test_wikidata_gives_the_human_of_that_name_in_three_requests(server: Answeri
     assert card.picture_url is not None
     assert card.picture_url.endswith("/Ada_at_sea%2C_2001.jpg?width=400")
     assert len(server.asked) == 3
-    assert {asked.headers["user-agent"] for asked in server.asked} == {"likeness"}
+    assert all(asked.headers["user-agent"].startswith("likeness (+https://") for asked in server.asked)
 
 
 def test_wikidata_answers_in_the_language_asked_for_where_it_has_words(server: Answering) -> None:
@@ -100,6 +100,12 @@ def test_nobody_is_asked_unless_somebody_is_switched_on(lookup: Callable[..., Lo
     assert Settings.load({}, {"LIKENESS_PROFILES": "none"}).profiles == ()
     assert lookup(profiles="gallery").find("Ada Example") is None
     assert server.asked == []
+
+
+def test_the_sources_are_read_from_a_line_of_names() -> None:
+    assert Settings.load({}, {"LIKENESS_PROFILES": "Wikidata, gallery,wikidata"}).profiles == ("wikidata", "gallery")
+    with pytest.raises(SettingsError, match="LIKENESS_PROFILES"):
+        Settings.load({}, {"LIKENESS_PROFILES": "wikidata,facebook"})
 
 
 def test_an_answer_is_kept_and_asked_for_once(lookup: Callable[..., Lookup], server: Answering, tmp_path: Path) -> None:

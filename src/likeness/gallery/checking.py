@@ -63,11 +63,17 @@ _FAULTS = {
 }
 
 
+_WITHOUT_CROP = "SELECT count(*) FROM faces f JOIN pictures c ON c.id = f.id WHERE length(c.crop) = 0"
+
+
 def _record(store: Store) -> Finding:
     with store.read() as connection:
         counts = {what: int(connection.execute(query).fetchone()[0]) for what, query in _FAULTS.items()}
+        imported = connection.execute(_WITHOUT_CROP).fetchone()[0]
     wrong = [f"{count} {what}" for what, count in counts.items() if count]
-    return Finding("record", not wrong, ", ".join(wrong) or "every face has its person, vector and picture")
+    well = "every face has its person, vector and picture"
+    well += f", but for {imported:,} imported without one" if imported else ""
+    return Finding("record", not wrong, ", ".join(wrong) or well)
 
 
 def _vectors(store: Store, sample: int) -> Finding:

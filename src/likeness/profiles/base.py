@@ -98,7 +98,7 @@ class Profile:
             "age": None if age is None else f"{age} years",
             "height": None if self.height_cm is None else f"{self.height_cm:.0f} cm",
             "net worth": worth,
-            "namesakes": f"{self.namesakes} others of that name" if self.namesakes else None,
+            "namesakes": f"{self.namesakes} more of that name" if self.namesakes else None,
             "page": self.page_url,
             "picture": self.picture_url,
             "source": self.source,

@@ -168,7 +168,8 @@ def _unit(values: Any) -> tuple[Vector, str]:
         raise ImportRefused(f"no encoding, but {_kind(values)}")
     if numbers.shape != (DIMENSION,):
         hint = "another model's vectors cannot be compared with ours: enrol the photos" if numbers.ndim == 1 else None
-        raise ImportRefused(f"{numbers.shape} numbers where an encoding has {DIMENSION}", hint=hint)
+        count = str(len(numbers)) if numbers.ndim == 1 else f"an array of shape {numbers.shape} of"
+        raise ImportRefused(f"{count} numbers where an encoding has {DIMENSION}", hint=hint)
     length = float(np.linalg.norm(numbers))
     if not SHORTEST <= length <= LONGEST:  # not a number neither
         raise ImportRefused(

@@ -27,7 +27,7 @@ def expect_pictures(gallery: Gallery) -> None:
         names = ", ".join(gallery.person(person_id).name for person_id in list(lacking)[:3])
         more = f" and {len(lacking) - 3} more people" if len(lacking) > 3 else ""
         raise Conflict(
-            f"{lacking.total()} faces came without a picture and cannot be embedded anew: of {names}{more}",
+            f"faces that came without a picture cannot be embedded anew: {lacking.total()}, of {names}{more}",
             hint="enrol photos of these people into a new gallery, or forget them here",
         )
 
