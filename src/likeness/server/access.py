@@ -98,6 +98,11 @@ def require(scope: Scope) -> Callable[..., Coroutine[Any, Any, str]]:
     return allowed
 
 
+def scope_of(route: APIRoute) -> Scope | None:
+    """The scope that a route asks for; None where it asks for no key."""
+    return next((_NEEDED[each.call] for each in route.dependant.dependencies if each.call in _NEEDED), None)
+
+
 def _admit(request: Request, scope: Scope) -> str:
     access: Access = request.app.state.access
     actor, allows = access.caller(secret_of(request), scope)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from pydantic import BaseModel
 
 from likeness.server.access import require
 from likeness.server.engine import Engine, outcome
@@ -79,10 +80,10 @@ _WORDS = {
 }
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of a route's errors: these, and those that every route may give."""
+def errors(*statuses: int, model: type[BaseModel] = ErrorAnswer) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of a route's errors: these, and those that every route may give; `model` is their shape."""
     return {
-        status: {"model": ErrorAnswer, "description": _WORDS[status]}
+        status: {"model": model, "description": _WORDS[status]}
         for status in sorted({*statuses, 400, 401, 403, 422, 429, 503} & set(_WORDS))
     }
 

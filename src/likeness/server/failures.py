@@ -50,12 +50,12 @@ _SHOWN = (
 )
 """Their messages speak of what the client sent, or are written for it."""
 CLIENT_LEFT = 499
-_HTTP_CODES = {404: "route_not_found", 405: "method_not_allowed", 400: "bad_request", 413: "body_too_large"}
+_HTTP_CODES = {404: "route_not_found", 405: "method_not_allowed", 400: "bad_request", 415: "media_type_unknown"}
 _HTTP_WORDS = {
     404: "there is nothing at this address",
     405: "this address does not take that method",
     400: "the request's body cannot be read",
-    413: "the request's body is too large",
+    415: "the request's body must be a form (multipart/form-data) or JSON",
 }
 
 

@@ -300,6 +300,13 @@ class ReadyAnswer(Answering):
     reasons: list[str] = []
 
 
+class SeedFailed(Answering):
+    """As the first services of this kind told an error."""
+
+    error: Literal[True]
+    msg: str
+
+
 class SeedCreated(Answering):
     """As the first services of this kind answered."""
 

@@ -11,9 +11,11 @@ from likeness.server.access import KeyFirst
 from likeness.server.context import Enroller, Here, Reader, errors
 from likeness.server.enrolling import EnrolFields, answer_of, enrol
 from likeness.server.failures import Failure, Shape
-from likeness.server.schemas import SeedCreated, SeedRecognized
+from likeness.server.schemas import SeedCreated, SeedFailed, SeedRecognized
 from likeness.server.uploads import PhotoField, PhotoForm, body_of, read
 from likeness.server.work import Largest
+
+ERRORS = errors(409, 413, 415, model=SeedFailed)
 
 router = APIRouter(prefix="/api/v1", route_class=KeyFirst)
 
@@ -31,7 +33,12 @@ class RecognizeForm(PhotoForm):
     image: PhotoField
 
 
-@router.post("/index", response_model=SeedCreated, responses=errors(409, 413, 415), openapi_extra=body_of(IndexForm))
+@router.post(
+    "/index",
+    response_model=SeedCreated,
+    responses=ERRORS,
+    openapi_extra=body_of(IndexForm),
+)
 async def index(asked: Annotated[IndexForm, Depends(read(IndexForm))], actor: Enroller, here: Here) -> dict[str, Any]:
     """Enrol a photo under a name; answered when it is durable."""
     enrolled = await enrol(here, actor, asked.name, EnrolFields(), [asked.image])
@@ -40,7 +47,10 @@ async def index(asked: Annotated[IndexForm, Depends(read(IndexForm))], actor: En
 
 
 @router.post(
-    "/recognize", response_model=SeedRecognized, responses=errors(413, 415), openapi_extra=body_of(RecognizeForm)
+    "/recognize",
+    response_model=SeedRecognized,
+    responses=ERRORS,
+    openapi_extra=body_of(RecognizeForm),
 )
 async def recognize(
     asked: Annotated[RecognizeForm, Depends(read(RecognizeForm))], actor: Reader, here: Here

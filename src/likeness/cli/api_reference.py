@@ -1,0 +1,113 @@
+"""The reference part of docs/api.md, made from the code: routes, errors, settings, options.
+
+`python -m likeness.cli.api_reference docs/api.md` writes it anew between its marks; a test says when that is due.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+from fastapi.routing import APIRoute
+
+from likeness.cli.serve import serve
+from likeness.errors import LikenessError
+from likeness.server.access import scope_of
+from likeness.server.app import NATIVE
+from likeness.settings import Settings
+
+BEGIN, END = "<!-- reference: begin -->", "<!-- reference: end -->"
+_SETTINGS = ("serve_", "keys", "max_photo_", "photo_side_px", "threads", "profiles")
+
+
+def reference() -> str:
+    """The page's part: four tables."""
+    parts = (
+        "### Routes",
+        *_routes(),
+        "",
+        "### Errors",
+        *_errors(),
+        "",
+        "### Settings",
+        *_settings(),
+        "",
+        "### Options",
+        *_options(),
+    )
+    return "\n".join(parts)
+
+
+def written(page: str) -> str:
+    """A page with its reference as the code has it now.
+
+    Raises:
+        ValueError: the page has no marks.
+    """
+    before, _, rest = page.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise ValueError(f"expected the marks {BEGIN} and {END} in the page")
+    return f"{before}{BEGIN}\n{reference()}\n{END}{after}"
+
+
+def native_routes() -> Iterator[APIRoute]:
+    """All routes of our own."""
+    for router in NATIVE:
+        yield from (route for route in router.routes if isinstance(route, APIRoute))
+
+
+def _routes() -> Iterator[str]:
+    yield from _head("call", "scope", "what it does")
+    for route in native_routes():
+        what = (route.endpoint.__doc__ or "").split("\n")[0]
+        for method in sorted(route.methods or ()):
+            yield f"| `{method} {route.path}` | {scope_of(route) or 'none'} | {what} |"
+
+
+def _errors() -> Iterator[str]:
+    yield from _head("code", "status", "meaning")
+    rows = {kind.code: kind for kind in _all_below(LikenessError)}
+    for code, kind in sorted(rows.items()):
+        yield f"| `{code}` | {kind.http_status} | {_first_line(kind)} |"
+    yield "| `route_not_found` | 404 | There is nothing at this address. |"
+    yield "| `method_not_allowed` | 405 | This address does not take that method. |"
+    yield "| `media_type_unknown` | 415 | The request's body is neither a form nor JSON. |"
+    yield "| `bad_request` | 400 | The request's body cannot be read. |"
+    yield "| `unexpected` | 500 | A fault of the server; the log finds it by the request's id. |"
+
+
+def _settings() -> Iterator[str]:
+    yield from _head("setting", "environment", "default", "meaning")
+    for name, field in Settings.model_fields.items():
+        if name.startswith(_SETTINGS):
+            made = field.default_factory is not None
+            default = "in the user's data folder" if made else f"`{field.default!r}`"
+            yield f"| `{name}` | `LIKENESS_{name.upper()}` | {default} | {field.description} |"
+
+
+def _options() -> Iterator[str]:
+    """Options of `likeness serve`; those that every command takes are not repeated."""
+    yield from _head("option", "meaning")
+    for option in serve.params:
+        if isinstance(option, click.Option) and option.expose_value:
+            yield f"| `{', '.join(option.opts)}` | {option.help or ''} |"
+
+
+def _head(*names: str) -> Iterable[str]:
+    return ("", f"| {' | '.join(names)} |", f"|{'---|' * len(names)}")
+
+
+def _first_line(kind: type[LikenessError]) -> str:
+    return (kind.__doc__ or "").split("\n")[0]
+
+
+def _all_below(kind: type[LikenessError]) -> list[type[LikenessError]]:
+    return [each for sub in kind.__subclasses__() for each in (sub, *_all_below(sub))]
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    target.write_text(written(target.read_text("utf-8")), "utf-8")
