@@ -50,7 +50,13 @@ class VerifyForm(PhotoForm):
     pick: Literal["only", "largest", "central"] = Field("largest", description="Which of several faces is meant.")
 
 
-@router.post("/faces", response_model=FacesAnswer, responses=PHOTO_ERRORS, openapi_extra=body_of(FacesForm))
+@router.post(
+    "/faces",
+    response_model=FacesAnswer,
+    response_model_exclude_unset=True,
+    responses=PHOTO_ERRORS,
+    openapi_extra=body_of(FacesForm),
+)
 async def faces(actor: Reader, here: Here, asked: Annotated[FacesForm, Depends(read(FacesForm))]) -> dict[str, Any]:
     """Find and describe the faces of a photo: boxes, landmarks, quality, and apparent age and gender where told."""
     kind = Describe if asked.embeddings else Detect
@@ -58,7 +64,13 @@ async def faces(actor: Reader, here: Here, asked: Annotated[FacesForm, Depends(r
     return {"size": found.size_px, "faces": [face.as_dict(embedding=asked.embeddings) for face in found.faces]}
 
 
-@router.post("/identify", response_model=IdentifyAnswer, responses=PHOTO_ERRORS, openapi_extra=body_of(IdentifyForm))
+@router.post(
+    "/identify",
+    response_model=IdentifyAnswer,
+    response_model_exclude_unset=True,
+    responses=PHOTO_ERRORS,
+    openapi_extra=body_of(IdentifyForm),
+)
 async def identify(
     actor: Reader, here: Here, asked: Annotated[IdentifyForm, Depends(read(IdentifyForm))]
 ) -> dict[str, Any]:
@@ -70,7 +82,13 @@ async def identify(
     }
 
 
-@router.post("/twins", response_model=TwinsAnswer, responses=errors(404, 413, 415), openapi_extra=body_of(TwinsForm))
+@router.post(
+    "/twins",
+    response_model=TwinsAnswer,
+    response_model_exclude_unset=True,
+    responses=errors(404, 413, 415),
+    openapi_extra=body_of(TwinsForm),
+)
 async def twins(actor: Reader, here: Here, asked: Annotated[TwinsForm, Depends(read(TwinsForm))]) -> Any:
     """Find the people who look most like a face, and how unusual so near a resemblance is here."""
 
@@ -80,7 +98,13 @@ async def twins(actor: Reader, here: Here, asked: Annotated[TwinsForm, Depends(r
     return (await here.ask(work, actor, asked.photo)).as_dict()
 
 
-@router.post("/verify", response_model=VerifyAnswer, responses=errors(404, 413, 415), openapi_extra=body_of(VerifyForm))
+@router.post(
+    "/verify",
+    response_model=VerifyAnswer,
+    response_model_exclude_unset=True,
+    responses=errors(404, 413, 415),
+    openapi_extra=body_of(VerifyForm),
+)
 async def verify(actor: Reader, here: Here, asked: Annotated[VerifyForm, Depends(read(VerifyForm))]) -> Any:
     """Say whether two photos show one person, or whether a photo shows somebody who is enrolled."""
     if (asked.second is None) == (asked.person is None):

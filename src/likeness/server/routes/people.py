@@ -69,6 +69,7 @@ class ProfileChange(Plain):
 @router.post(
     "",
     response_model=EnrolAnswer,
+    response_model_exclude_unset=True,
     status_code=201,
     responses=errors(409, 413, 415) | {200: {"model": EnrolAnswer, "description": "Nothing new was added."}},
     openapi_extra=body_of(PersonForm) | {"parameters": [_KEY]},
@@ -86,6 +87,7 @@ async def create_person(
 @router.post(
     "/{person}/pictures",
     response_model=EnrolAnswer,
+    response_model_exclude_unset=True,
     status_code=201,
     responses=errors(404, 409, 413, 415) | {200: {"model": EnrolAnswer, "description": "Nothing new was added."}},
     openapi_extra=body_of(PicturesForm) | {"parameters": [_KEY]},
