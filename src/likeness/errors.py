@@ -15,6 +15,7 @@ LikenessError
 │   │   ├── NoFace
 │   │   ├── SeveralFaces
 │   │   └── FaceRejected         below the quality gate
+│   ├── VideoUnusable        a file that does not become frames, or of frames none serves
 │   ├── NameMissing          nothing says whom a photo shows
 │   ├── ProfileInvalid       not a profile card: no object of plain values
 │   ├── ImportRefused        what another program saved, in a form or of a model that is not taken over
@@ -188,6 +189,12 @@ class FaceRejected(FaceError):
     """The face is below the quality gate; the message names the reasons."""
 
     code = "face_rejected"
+
+
+class VideoUnusable(InputError):
+    """A video does not become frames, or none of its frames can be used."""
+
+    code, exit_code = "video_unusable", 3
 
 
 class BodyTooLarge(InputError):

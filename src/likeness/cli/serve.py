@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from likeness.cli.flags import Flags, common_options
-from likeness.errors import ExtraMissing, InputError, SettingsError
+from likeness.errors import ExtraMissing, SettingsError
 
 if TYPE_CHECKING:
     from likeness.server.app import Part
@@ -23,7 +24,7 @@ GRACE_S = 30
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port.")
-@click.option("--ui", is_flag=True, help="Also show the web app, at the address's root.")
+@click.option("--ui", is_flag=True, help="Also show the web app, at /ui; the address's root leads there.")
 @click.option("--compatible", multiple=True, metavar="NAME", help="Also speak as compreface or deepface.")
 @click.option("--demo", is_flag=True, help="Use a temporary gallery with the sample people instead of yours.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM), to speak TLS.")
@@ -72,8 +73,10 @@ def serve(flags: Flags, /, host: str, port: int, ui: bool, **options: Any) -> No
         if options["otel"]:
             from likeness.server.tracing import trace
 
-            trace(app)
+            stack.callback(trace(app))
         flags.output.say(f"Likeness listens on {'https' if tls else 'http'}://{host}:{port} (the API is below /v1)")
+        # uvicorn ends on SIGTERM and then sends it once more: without this, nothing below would be tidied up.
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
         uvicorn.run(
             app,
             host=host,
@@ -95,6 +98,7 @@ def _why(host: str, required: bool) -> str:
 def _demo(flags: Flags, settings: Settings, folder: Path) -> Settings:
     """Settings for a gallery in `folder` with the sample people enrolled."""
     from likeness.service import EnrolOptions, find_photos, open_people
+    from likeness.service.samples import samples_folder
 
     samples = samples_folder()
     own = {"gallery": str(folder / "people.gallery"), "serve_answers": str(folder / "answers.db")}
@@ -105,24 +109,9 @@ def _demo(flags: Flags, settings: Settings, folder: Path) -> Settings:
     return settings
 
 
-def samples_folder() -> Path:
-    """The sample photos: in the package, or in the repository beside it.
-
-    Raises:
-        InputError: they are in neither.
-    """
-    import likeness
-
-    package = Path(likeness.__file__).parent
-    for folder in (package / "samples", package.parent.parent / "samples"):
-        if (folder / "people").is_dir():
-            return folder
-    raise InputError("the samples did not come with this installation", hint="enrol photos of your own")
-
-
 def _parts(settings: Settings, ui: bool, compatible: tuple[str, ...], open_access: bool) -> list[Part]:
     """What is served besides the native routes."""
     from likeness.server.parts import compatible_part, web_app
 
-    parts = [compatible_part(name) for name in dict.fromkeys(compatible)]
+    parts = [compatible_part(name) for name in dict.fromkeys((*settings.serve_compatible, *compatible))]
     return [*parts, web_app(settings, open_access)] if ui else parts

@@ -53,12 +53,14 @@ class Part:
         shapes: how errors look below a prefix of the path.
         mount: called with the app, for what is more than a router.
         policies: content security policy by the prefix of the path, where there are pages.
+        uncounted: prefixes of the paths of files that are the same for everybody: no rate limit.
     """
 
     routers: tuple[APIRouter, ...] = ()
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     mount: Callable[[FastAPI], FastAPI | None] | None = None
     policies: Mapping[str, str] = field(default_factory=dict)
+    uncounted: tuple[str, ...] = ()
 
 
 def create_app(
@@ -109,7 +111,13 @@ def create_app(
     for part in parts:
         if part.mount is not None:
             app = part.mount(app) or app
-    add_limits(app, settings, caller=_caller(app), covers=lambda path: path not in _UNCOUNTED)
+    free = tuple(prefix for part in parts for prefix in part.uncounted)
+    add_limits(
+        app,
+        settings,
+        caller=_caller(app),
+        covers=lambda path: path not in _UNCOUNTED and not path.startswith(free),
+    )
     policies = {prefix: words for part in parts for prefix, words in part.policies.items()}
     app.add_middleware(Guard, metrics=metrics, local=open_access, tls=tls, policies=policies)
     return app

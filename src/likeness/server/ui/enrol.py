@@ -1,0 +1,223 @@
+"""Enrol: somebody into the gallery, by photos, the camera, or a short video whose best frames are kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
+from typing import TypeVar
+
+import gradio as gr
+from fastapi.concurrency import run_in_threadpool
+
+from likeness.decision import VERIFICATION_FMR
+from likeness.errors import InputError
+from likeness.gallery.identity import clean_name
+from likeness.server.ui.desk import Desk, all_bytes_at, bytes_at, told
+from likeness.server.ui.inputs import answer_place, lead, photo_input, video_input
+from likeness.server.ui.markup import card, count, gallery, line, more, row, sealed, sentence, tag
+from likeness.server.ui.pictures import data_url
+from likeness.server.ui.works import Looks
+from likeness.server.work import Enrol
+from likeness.service import EnrolOptions, FoundPhoto, Outcome, People
+from likeness.service.frames import KEPT, SeenFrame, choose_frames, encode_frame, judge_frame
+from likeness.types import Consent
+from likeness.vision.video import read_frames
+
+T = TypeVar("T")
+
+LONGEST_VIDEO_S = 15.0
+AT_ONCE = 4
+PROGRESS = gr.Progress()
+AGREED = "agreed, as stated on the enrolment page"
+SOURCE = "the web app's enrolment page"
+
+
+def enrol_page(desk: Desk) -> None:
+    """Lay the page out and wire it."""
+    lead("Add somebody, or more pictures of them. Only faces are kept, cut out of the photos.")
+    with gr.Row():
+        with gr.Column(scale=3, min_width=280):
+            name = gr.Textbox(label="Name", placeholder="First and last name", max_lines=1, elem_id="enrol-name")
+            with gr.Tabs(elem_id="enrol-ways"):
+                with gr.Tab("Photos", id="photos") as by_files:
+                    files = gr.File(
+                        label="Photos of this person",
+                        file_count="multiple",
+                        type="filepath",
+                        height=180,
+                        elem_id="enrol-files",
+                    )
+                with gr.Tab("Camera", id="camera") as by_photo:
+                    photo = photo_input("One photo", elem_id="enrol-photo")
+                with gr.Tab("Short video", id="video") as by_video:
+                    gr.HTML(
+                        '<p class="lk-fine">Record 5 to 6 seconds: look at the camera, turn your head slowly, '
+                        f"smile once. Of a frame each 100 ms, up to {KEPT} good and varied ones are kept.</p>",
+                        js_on_load=None,
+                    )
+                    video = video_input("Video, without sound", elem_id="enrol-video")
+            consent = gr.Checkbox(
+                False,
+                label="This person agrees that their face is kept here to be recognised",
+                info="It is written down with the time. They can ask to be erased.",
+                elem_id="enrol-consent",
+            )
+            with gr.Accordion("More", open=False):
+                basis = gr.Textbox(
+                    label="How they agreed",
+                    value="agreed, as stated on the enrolment page",
+                    max_lines=2,
+                    elem_id="enrol-basis",
+                )
+                until = gr.Textbox(
+                    label="Keep until", placeholder="2030-12-31; empty: no end", max_lines=1, elem_id="enrol-until"
+                )
+                gate = gr.Checkbox(
+                    True, label="Refuse faces that are too small, blurred, dark or turned", elem_id="enrol-gate"
+                )
+            ask = gr.Button("Enrol", variant="primary", elem_id="enrol-ask")
+            way = gr.State("photos")
+        with gr.Column(scale=2, min_width=280):
+            answer = answer_place("What became of each picture will be here.", elem_id="enrol-answer")
+
+    @told()
+    async def enrol(
+        way: str,
+        paths: list[str] | None,
+        photo: str | None,
+        video: str | None,
+        name: str,
+        agreed: bool,
+        basis: str,
+        until: str,
+        gate: bool,
+        request: gr.Request,
+        progress: gr.Progress = PROGRESS,
+    ) -> str:
+        actor = desk.actor(request, "enrol")
+        who, options = _stated(name, agreed, basis, until, gate)
+        if way == "video":
+            seen = await _seen(desk, actor, await bytes_at(video, "video"), progress)
+            return await _enrol_best(desk, actor, who, seen, options, progress)
+        given = [("the photo", await bytes_at(photo))] if way == "camera" else await all_bytes_at(paths)
+        if not given:
+            raise InputError("there are no photos yet", hint="choose one or more photos of this person")
+        return await _enrolled(desk, actor, who, given, options, progress)
+
+    for tab, chosen in ((by_files, "photos"), (by_photo, "camera"), (by_video, "video")):
+        tab.select(lambda chosen=chosen: chosen, None, [way], show_progress="hidden", api_visibility="private")
+    given = [way, files, photo, video, name, consent, basis, until, gate]
+    ask.click(enrol, given, [answer], api_visibility="private")
+
+
+def _stated(name: str, agreed: bool, basis: str, until: str, gate: bool) -> tuple[str, EnrolOptions]:
+    """Whose the pictures are and how they are enrolled, once that may be done.
+
+    Raises:
+        InputError: there is no name, no consent, or no day where one should be.
+    """
+    who = clean_name(name or "")
+    if not agreed:
+        raise InputError("nobody is enrolled without consent", hint="ask the person, then tick the box")
+    consent = Consent((basis or "").strip() or AGREED, datetime.now(UTC), SOURCE)
+    try:
+        day = date.fromisoformat(until.strip()) if until and until.strip() else None
+    except ValueError:
+        raise InputError(f"{until.strip()!r} is no day", hint="write it like 2030-12-31") from None
+    return who, EnrolOptions(pick="only", gate=bool(gate), consent=consent, retain_until=day, source=SOURCE)
+
+
+async def _enrolled(
+    desk: Desk, actor: str, who: str, given: Sequence[tuple[str, bytes]], options: EnrolOptions, progress: gr.Progress
+) -> str:
+    """Enrol some photos at a time, so that progress can be told; each is durable before the next ones begin."""
+    outcomes: list[Outcome] = []
+    for group in _groups(given):
+        progress((len(outcomes), len(given)), desc="Enrolling", unit="photos")
+        photos = tuple(FoundPhoto(label, who, data=data) for label, data in group)
+        outcomes += await desk.enrol(Enrol(photos, options), actor)
+    progress((len(given), len(given)), desc="Enrolling", unit="photos")
+    return sealed(_summary(who, outcomes) + "".join(map(_card, outcomes)))
+
+
+def _groups(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
+
+
+async def _seen(desk: Desk, actor: str, data: bytes, progress: gr.Progress) -> list[SeenFrame]:
+    """Each frame of a video, looked at by the engine, some at a time."""
+    progress(0.0, desc="Reading the video")
+    frames = await run_in_threadpool(
+        lambda: [(frame.time_s, encode_frame(frame)) for frame in read_frames(data, most_s=LONGEST_VIDEO_S)]
+    )
+    seen: list[SeenFrame] = []
+    for group in _groups(frames):
+        progress((len(seen), len(frames)), desc="Looking at the frames", unit="frames")
+        looked = await asyncio.gather(*(desk.ask(Looks((jpeg,)), actor) for _, jpeg in group))
+        for (time_s, jpeg), found in zip(group, looked, strict=True):
+            seen.append(judge_frame(time_s, jpeg, found.faces, found.size_px or (1, 1)))
+    return seen
+
+
+async def _enrol_best(
+    desk: Desk, actor: str, who: str, seen: Sequence[SeenFrame], options: EnrolOptions, progress: gr.Progress
+) -> str:
+    calibration = desk.engine.people.recognizer.calibration
+    rate = max(VERIFICATION_FMR, calibration.finest_rate)
+    chosen = sorted(choose_frames(seen, same_from=calibration.threshold(rate)))
+    progress(0.95, desc="Enrolling the best frames")
+    photos = tuple(FoundPhoto(f"the frame at {seen[at].time_s:.1f} s", who, data=seen[at].jpeg) for at in chosen)
+    own = EnrolOptions(
+        pick="largest", gate=options.gate, consent=options.consent, retain_until=options.retain_until, source=SOURCE
+    )
+    outcomes = await desk.enrol(Enrol(photos, own), actor)
+    kept = [
+        (data_url(await desk.call(actor, _picture(outcome))), f"{who}, {outcome.path}")
+        for outcome in outcomes
+        if outcome.face_id is not None
+    ]
+    good = sum(each.face is not None for each in seen)
+    looked = line(
+        f"Of {count(len(seen), 'frame')}, {good} show a good face. The {len(chosen)} that differ most were taken.",
+        fine=True,
+    )
+    poor = more("Frame by frame", *(line(_frame_words(each), fine=True) for each in seen if each.face is None))
+    listed = gallery(kept, f"Frames kept of {who}") + looked + (poor if good < len(seen) else "")
+    return sealed(_summary(who, outcomes) + card(listed, title="The frames that were kept"))
+
+
+def _picture(outcome: Outcome) -> Callable[[People], bytes]:
+    return lambda people: people.picture(outcome.person_id or "", outcome.face_id or 0)
+
+
+def _frame_words(frame: SeenFrame) -> str:
+    return f"{frame.time_s:.1f} s: {frame.reason}."
+
+
+def _summary(who: str, outcomes: Sequence[Outcome]) -> str:
+    number = {status: sum(each.status == status for each in outcomes) for status in ("added", "duplicate", "refused")}
+    words = [f"{count(number['added'], 'picture')} added."]
+    if number["duplicate"]:
+        words.append(f"{number['duplicate']} had been enrolled before.")
+    if number["refused"]:
+        words.append(f"{number['refused']} could not be used, for the reasons below.")
+    title = f"{who} is enrolled" if number["added"] or number["duplicate"] else f"{who} was not enrolled"
+    return f'<div role="status">{card(*map(line, words), title=title)}</div>'
+
+
+def _card(outcome: Outcome) -> str:
+    word, tone = {
+        "added": ("added", "good"),
+        "duplicate": ("enrolled before", "none"),
+        "refused": ("not used", "bad"),
+    }[outcome.status]
+    words = [tag(word, tone)]
+    if outcome.error:
+        words.append(line(sentence(outcome.error["message"])))
+        words.append(line(sentence(outcome.error.get("hint", "")), fine=True))
+    if outcome.note:
+        words.append(line(outcome.note, fine=True))
+    if outcome.quality is not None:
+        words.append(line(f"quality {outcome.quality:.2f} of 1", fine=True))
+    return card(row("", *words), title=outcome.path)
