@@ -51,7 +51,7 @@ class Engine:
         cores = people.recognizer.settings.threads or available_cores()
         self._look: Lane[Work] = Lane("look", self._look_at, workers=cores, room=queue, most=TOGETHER)
         self._enrol: Lane[Enrol] = Lane("enrol", self._enrol_all, workers=1, room=queue, most=ENROLLED_TOGETHER)
-        self._call: Lane[Callable[[], Any]] = Lane("call", _call_each, workers=CALLS, room=CALLS_WAITING)
+        self._call: Lane[Callable[[], Any]] = Lane("call", _call_each, workers=CALLS, room=CALLS_WAITING, of="requests")
         self._closed = threading.Event()
 
     def ask(self, work: Work, actor: str) -> Future[Any]:

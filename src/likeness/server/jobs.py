@@ -78,7 +78,7 @@ class Jobs:
     """
 
     def __init__(self, *, room: int) -> None:
-        self._lane: Lane[Job] = Lane("jobs", self._run, workers=1, room=room)
+        self._lane: Lane[Job] = Lane("jobs", self._run, workers=1, room=room, of="jobs")
         self._known: OrderedDict[str, Job] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -49,12 +49,20 @@ class Lane(Generic[W]):
         room: sum of the sizes that may wait; a task that does not fit is refused, one that is larger than all of it
             fits where nothing else waits.
         most: sum of the sizes taken at once, at least one task.
+        of: what is counted, in words.
     """
 
     def __init__(
-        self, name: str, do: Callable[[list[Task[W]]], None], *, workers: int, room: int, most: int = 1
+        self,
+        name: str,
+        do: Callable[[list[Task[W]]], None],
+        *,
+        workers: int,
+        room: int,
+        most: int = 1,
+        of: str = "photos",
     ) -> None:
-        self.name, self._do, self._workers, self._room, self._most = name, do, workers, room, most
+        self.name, self._do, self._workers, self._room, self._most, self._of = name, do, workers, room, most, of
         self._waiting: deque[Task[W]] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -79,7 +87,7 @@ class Lane(Generic[W]):
                 raise ShuttingDown("the server is about to end and takes no more work")
             waiting = self._size()
             if waiting and waiting + task.size > self._room:
-                error = Overloaded(f"{waiting} photos wait already, of {self._room} that may (serve_queue)")
+                error = Overloaded(f"{waiting} {self._of} wait already, of {self._room} that may")
                 error.retry_after_s = waiting * self._pace_s / self._workers
                 raise error
             self._waiting.append(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from likeness.errors import ExtraMissing
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span
 
 _PERSONAL = (
@@ -17,11 +19,11 @@ _PERSONAL = (
 )  # fmt: skip
 
 
-def trace(app: FastAPI) -> None:
-    """Send a span for each request to the collector of the environment (`OTEL_EXPORTER_OTLP_ENDPOINT`).
+def trace(app: FastAPI, exporter: SpanExporter | None = None) -> Callable[[], None]:
+    """Send a span for each request to `exporter`, or the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names.
 
-    Spans carry routes, methods and statuses; headers and bodies are not captured, and of addresses neither the query
-    nor the path, which may name people.
+    Returns what sends the last ones, to be called at the end. Spans carry routes, methods and statuses; headers and
+    bodies are not captured, and of addresses neither the query nor the path, which may name people.
 
     Raises:
         ExtraMissing: the extra is not installed.
@@ -35,10 +37,11 @@ def trace(app: FastAPI) -> None:
     except ImportError as error:
         raise ExtraMissing(f"traces need {error.name}", hint="pip install 'likeness[otel]'") from error
     provider = TracerProvider(resource=Resource.create({"service.name": "likeness"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
     FastAPIInstrumentor.instrument_app(
         app, tracer_provider=provider, server_request_hook=hide_addresses, excluded_urls="/v1/health,/v1/ready,/metrics"
     )
+    return provider.shutdown
 
 
 def hide_addresses(span: Span, scope: dict[str, Any]) -> None:
