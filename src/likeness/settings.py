@@ -131,6 +131,9 @@ class Settings(BaseModel):
     serve_url_timeout_s: float = Field(
         10.0, gt=0, le=120, description="Server: time limit for fetching a photo by its address."
     )
+    serve_compatible: tuple[Literal["compreface", "deepface"], ...] = Field(
+        (), description="Server: also speak as these; `none` is none."
+    )
     serve_rate_per_minute: float = Field(
         600.0,
         ge=0,
@@ -170,7 +173,7 @@ class Settings(BaseModel):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    @field_validator("profiles", mode="before")
+    @field_validator("profiles", "serve_compatible", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """From `wikidata, gallery` as it stands in the environment or a file; `none` is nobody, twice is once."""
