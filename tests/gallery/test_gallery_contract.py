@@ -51,6 +51,27 @@ def test_the_same_face_of_the_same_photo_is_enrolled_once(gallery):
     assert gallery.person("Ann").faces == 2
 
 
+def test_somebody_can_be_there_before_any_face_of_theirs(gallery):
+    made = gallery.create("  Ann ")
+    assert (made.name, made.faces) == ("Ann", 0)
+    assert gallery.search(unit(1)[None], 3) == [[]]
+    with pytest.raises(PersonExists):
+        gallery.create("ANN")
+    with pytest.raises(InputError):
+        gallery.create("\u200b")
+    (added,) = gallery.add([new_face("ann", 1)])
+    assert added.person_id == made.id
+    assert [person.name for person in gallery.people()] == ["Ann"] == found(gallery, 1)
+
+
+def test_a_face_is_found_by_its_number(gallery):
+    first, second = gallery.add([new_face("Ann", 1), new_face("Bea", 2)])
+    assert [face.person_id for face in gallery.faces(face_id=second.face_id)] == [second.person_id]
+    assert list(gallery.faces(first.person_id, face_id=second.face_id)) == []
+    gallery.remove(face_id=second.face_id)
+    assert list(gallery.faces(face_id=second.face_id)) == []
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -201,6 +201,15 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         """
         ...
 
+    def create(self, name: str) -> Person:
+        """Somebody without a face yet, found by no search until one is added; durable on return.
+
+        Raises:
+            PersonExists: somebody has that name.
+            InputError: it is no name.
+        """
+        ...
+
     def search(self, probes: Vector, k: int, *, exclude: Sequence[str] = ()) -> list[list[Hit]]:
         """The `k` nearest people for each row of `probes` `(n, d)`, by nearest face, most similar first.
 
@@ -226,8 +235,10 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         """
         ...
 
-    def faces(self, person_id: str | None = None, *, photo_sha256: str | None = None) -> Iterator[StoredFace]:
-        """Enrolled pictures, oldest first: of a person, from a photo, or all."""
+    def faces(
+        self, person_id: str | None = None, *, photo_sha256: str | None = None, face_id: int | None = None
+    ) -> Iterator[StoredFace]:
+        """Enrolled pictures, oldest first: of a person, from a photo, the one with a number, or all."""
         ...
 
     def update(

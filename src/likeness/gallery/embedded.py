@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from likeness.errors import LikenessError, PersonNotFound, SpaceMismatch
+from likeness.errors import LikenessError, PersonExists, PersonNotFound, SpaceMismatch
 from likeness.gallery import ann, audit, checking, compaction, erasure, people, reembedding, snapshots
 from likeness.gallery import faces as face_rows
 from likeness.gallery import notes as note_rows
@@ -155,6 +155,17 @@ class EmbeddedGallery(Gallery):
                 )
             return face_rows.add(connection, self._salt, faces)
 
+    def create(self, name: str) -> Person:  # noqa: D102
+        facts = people.Facts(clean_name(name))
+        with self._store.write() as connection:
+            other = people.find_by_name(connection, self._salt, facts.name)
+            if other is not None:
+                raise PersonExists(f"somebody is called {other.person.name!r} already ({other.person.id})")
+            people.insert(connection, self._salt, facts)
+            made = people.find_by_name(connection, self._salt, facts.name)
+            assert made is not None  # in the same transaction
+            return made.person
+
     def _expect_dimension(self, dimension: int) -> None:
         if dimension != self._dimension:
             raise SpaceMismatch(
@@ -183,12 +194,19 @@ class EmbeddedGallery(Gallery):
             raise PersonNotFound(f"nobody in the gallery has the id or name {name_or_id!r}")
         return found.person
 
-    def faces(self, person_id: str | None = None, *, photo_sha256: str | None = None) -> Iterator[StoredFace]:  # noqa: D102
+    def faces(  # noqa: D102
+        self, person_id: str | None = None, *, photo_sha256: str | None = None, face_id: int | None = None
+    ) -> Iterator[StoredFace]:
         after = 0
         while True:
             with self._store.read() as connection:
                 page = face_rows.read_page(
-                    connection, self._salt, person_id=person_id, photo_sha256=photo_sha256, after=after
+                    connection,
+                    self._salt,
+                    person_id=person_id,
+                    photo_sha256=photo_sha256,
+                    face_id=face_id,
+                    after=after,
                 )
             yield from page
             if not page:

@@ -107,6 +107,7 @@ def read_page(
     *,
     person_id: str | None,
     photo_sha256: str | None,
+    face_id: int | None,
     after: int,
 ) -> list[StoredFace]:
     """The next faces after an id, oldest first; an empty page ends the list."""
@@ -118,6 +119,9 @@ def read_page(
     if photo_sha256 is not None:
         where.append("f.photo_hash = ?")
         filters.append(photo_hash(salt, photo_sha256))
+    if face_id is not None:
+        where.append("f.id = ?")
+        filters.append(face_id)
     rows = connection.execute(
         f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY f.id LIMIT {_PAGE}",
         filters,
