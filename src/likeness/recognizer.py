@@ -233,8 +233,8 @@ class Recognizer:
         """
         return self.name(self.faces(source), gallery)
 
-    def name(self, faces: Sequence[Face], gallery: Gallery) -> list[Answer]:
-        """Who each of these faces (with embeddings) is.
+    def name(self, faces: Sequence[Face], gallery: Gallery, *, candidates: int = CANDIDATES) -> list[Answer]:
+        """Who each of these faces (with embeddings) is; the match and runners-up are the nearest `candidates` people.
 
         Raises:
             SpaceMismatch: the gallery holds vectors of another model; similarities to them would mean nothing.
@@ -243,7 +243,7 @@ class Recognizer:
             return []
         info = gallery.info()
         self.expect_space(info)
-        hits = gallery.search(embeddings_of(faces), CANDIDATES)
+        hits = gallery.search(embeddings_of(faces), candidates)
         return [
             decide_search(face, found, info.people, info.faces, self.calibration, self.settings)
             for face, found in zip(faces, hits, strict=True)

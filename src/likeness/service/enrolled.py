@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from likeness.gallery.base import StoredFace
-from likeness.types import Face, Quality
+from likeness.types import Face, Quality, Vector
 
 
 def face_of(stored: StoredFace) -> Face:
@@ -23,3 +23,8 @@ def face_of(stored: StoredFace) -> Face:
         Quality(stored.quality),
         embedding=stored.embedding,
     )
+
+
+def face_of_vector(embedding: Vector) -> Face:
+    """A face of which nothing is known but its embedding `(d,)`, of unit length."""
+    return Face((0.0, 0.0, 1.0, 1.0), np.zeros((5, 2), np.float32), 1.0, Quality(0.0), embedding=embedding)

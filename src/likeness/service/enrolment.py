@@ -44,6 +44,7 @@ class EnrolOptions:
         again: look at photos again that were refused or enrolled before.
         consent, retain_until: stated for every person enrolled.
         source: what to store as the photo's origin in place of its path.
+        least_score: faces of which the detector is less sure than this are passed over.
     """
 
     pick: Pick = "only"
@@ -52,6 +53,7 @@ class EnrolOptions:
     consent: Consent | None = None
     retain_until: date | None = None
     source: str | None = None
+    least_score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +189,13 @@ class Enrolment:
 
     def _prepare(self, photo: FoundPhoto, name: str, data: bytes) -> _Look:
         decoded = self._recognizer.photo(data)
-        faces = self._recognizer.faces(decoded, embed=False, attributes=False)
-        if not faces:
+        found = self._recognizer.faces(decoded, embed=False, attributes=False)
+        places = [place for place, face in enumerate(found) if face.score >= self._options.least_score]
+        if not places:
             raise self._recognizer.no_face(decoded)
-        index, note = choose(faces, self._options.pick, decoded.size_px)
-        face = faces[index]
+        chosen, note = choose([found[place] for place in places], self._options.pick, decoded.size_px)
+        index = places[chosen]  # among all of them: whoever else is on the photo has a number of their own
+        face = found[index]
         if self._options.gate:
             expect_quality(face.quality)
         self._expect_nobody_elses(name, decoded.sha256, index)
@@ -302,7 +306,7 @@ def settings_tag(recognizer: Recognizer, options: EnrolOptions) -> str:
     """What a refusal depends on besides the photo: the models, and the settings that choose and judge faces."""
     depends = {
         "looking": recognizer.fingerprint,
-        "pick": [options.pick, DOMINANT],
+        "pick": [options.pick, DOMINANT, *([options.least_score] if options.least_score else [])],
         "gate": repr(recognizer.gate) if options.gate else None,
         "pixels": recognizer.settings.max_photo_pixels,
     }

@@ -16,10 +16,10 @@ import numpy as np
 
 from likeness.errors import InputError, LikenessError, PictureNotFound, StorageError
 from likeness.gallery import Gallery, open_gallery
-from likeness.gallery.base import Finding, TrailCheck, ignore_progress
+from likeness.gallery.base import Finding, StoredFace, TrailCheck, ignore_progress
 from likeness.profiles import Profile, open_lookup
 from likeness.profiles.lookup import cache_of
-from likeness.recognizer import Recognizer, Source
+from likeness.recognizer import CANDIDATES, Recognizer, Source
 from likeness.service.cards import changed
 from likeness.service.choosing import Pick
 from likeness.service.enrolled import face_of
@@ -187,13 +187,15 @@ class People(AbstractContextManager["People"]):
         self._record("verify", person.id, face=best.id, decision=compared.decision)
         return compared
 
-    def identify_together(self, asked: Sequence[tuple[str, Described]]) -> list[Identified]:
+    def identify_together(
+        self, asked: Sequence[tuple[str, Described]], *, candidates: int = CANDIDATES
+    ) -> list[Identified]:
         """Who the faces are on photos that were looked at, each asked about by an actor: one search for all of them.
 
         Each actor has one line in the audit trail.
         """
         faces = [face for _, photo in asked for face in photo.faces]
-        answers = iter(self.recognizer.name(faces, self.gallery))
+        answers = iter(self.recognizer.name(faces, self.gallery, candidates=candidates))
         found = [(actor, Identified(photo, tuple(islice(answers, len(photo.faces))))) for actor, photo in asked]
         for actor in dict.fromkeys(actor for actor, _ in asked):
             given = [each.answers for who, each in found if who == actor]
@@ -322,6 +324,28 @@ class People(AbstractContextManager["People"]):
         lookup = open_lookup(self.recognizer.settings, lambda name: person.profile, sources=sources)
         self._record("look-up", person.id, sources=list(lookup.names))  # before anything is sent
         return lookup.find(person.name)
+
+    def create(self, name: str) -> Person:
+        """Somebody new, without a picture yet.
+
+        Raises:
+            PersonExists: somebody has that name.
+            InputError: it is no name.
+        """
+        person = self.gallery.create(name)
+        self._record("create", person.id)
+        return person
+
+    def find_picture(self, face_id: int) -> StoredFace:
+        """The enrolled picture with that number, whoever's it is.
+
+        Raises:
+            PictureNotFound: there is none.
+        """
+        found = next(self.gallery.faces(face_id=face_id), None)
+        if found is None:
+            raise PictureNotFound(f"there is no picture {face_id}")
+        return found
 
     def rename(self, name_or_id: str, new_name: str) -> Person:
         """Give a person another name.
