@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import torch
 
-import machine
+import continual_page
+import telling
 from likeness.bundle import Bundle
 from likeness.data.dataset import Dataset
 from likeness.data.manifest import Row, Split
-from likeness.evaluate import pictures
 from likeness.evaluate.report import read_report
 from likeness.settings import Settings
 from likeness.train.continual import continue_bundle
@@ -59,10 +59,8 @@ class Study:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="A data set of crops, split by person.")
+    parser = telling.arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="Folder of the work.")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--start", default="dlib-resnet-int8", help="The network that begins.")
     parser.add_argument("--rates", type=float, nargs="+", default=[5e-5, 3e-4])
@@ -220,21 +218,20 @@ def _write(study: Study, dataset: Dataset, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         row["average_forgetting"] = _average_forgetting(rows, row)
     told = {key: value for key, value in vars(study.options).items() if not isinstance(value, Path)}
-    report = {
-        "what": "batches of new people, learnt with protection, without, and all anew",
-        "start": study.start.manifest.name,
-        "data": {"name": dataset.facts.name, "digest": dataset.digest},
-        "held_photos": 2,
-        "options": told,
-        "budget": BUDGET,
-        "machine": machine.describe("likeness", "torch", "lightning", "onnxruntime"),
-        "rows": rows,
-    }
-    if study.options.json:
-        study.options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    telling.write_results(
+        study.options.json,
+        dataset,
+        rows,
+        "likeness torch lightning onnxruntime",
+        what="batches of new people, learnt with protection, without, and all anew",
+        start=study.start.manifest.name,
+        held_photos=2,
+        options=told,
+        budget=BUDGET,
+    )
     if study.options.picture:
-        study.options.picture.write_bytes(draw(rows))
-    print(table(rows), flush=True)
+        study.options.picture.write_bytes(continual_page.draw(rows))
+    print(continual_page.table(rows), flush=True)
 
 
 def _average_forgetting(rows: list[dict[str, Any]], row: dict[str, Any]) -> float:
@@ -249,67 +246,6 @@ def _average_forgetting(rows: list[dict[str, Any]], row: dict[str, Any]) -> floa
         for batch in range(row["step"])
     ]
     return float(np.mean(lost))
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The figures in Markdown."""
-    lines = [
-        "| rate | strategy | after step | old people named | new people named | forgetting | strangers: accuracy, TAR "
-        "at FMR 1% | rank-1 in old galleries: old people, strangers | at a budget of 2% |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        old = np.mean([share for batch, share in row["named"].items() if int(batch) < row["step"]])
-        verified, galleries = row["verification"]["figures"]["new"], row["old_galleries"]
-        word = "refused" if row["refused"] else "published, new space" if row["new_space"] else "published"
-        lines.append(
-            f"| {row['learning_rate']:g} | {row['strategy']} | {row['step']} | {old:.1%} "
-            f"| {row['named'][str(row['step'])]:.1%} | {row['average_forgetting']:+.1%} "
-            f"| {verified['accuracy']:.1%}, {verified['tar']:.1%} "
-            f"| {galleries['old people']['after_rank_1']:.1%}, {galleries['strangers']['after_rank_1']:.1%} | {word} |"
-        )
-    return "\n".join(lines)
-
-
-def draw(rows: list[dict[str, Any]]) -> bytes:
-    """The forgetting plot: those known from the start, strangers, and galleries of the first network."""
-    panels: list[tuple[str, Any, Any]] = [
-        ("named rightly: people known from the start", lambda row: row["named"]["0"], lambda row: row["at_start"]["0"]),
-        (
-            "strangers: true accepts at FMR 1%",
-            lambda row: row["verification"]["figures"]["new"]["tar"],
-            lambda row: _first(row)["tar"],
-        ),
-        (
-            "strangers found in a gallery of the first network",
-            lambda row: row["old_galleries"]["strangers"]["after_rank_1"],
-            lambda row: row["old_galleries"]["strangers"]["before_rank_1"],
-        ),
-    ]
-    colours = dict(zip(STRATEGIES, (pictures.GREEN, pictures.RED, pictures.BLUE), strict=True))
-    rates = sorted({row["learning_rate"] for row in rows})
-
-    def plot(axes: Any) -> None:
-        for panel, (words, value, before) in zip(axes, panels, strict=True):
-            for style, rate in zip(("-", "--", ":", "-."), rates, strict=False):
-                for strategy, colour in colours.items():
-                    mine = [row for row in rows if (row["strategy"], row["learning_rate"]) == (strategy, rate)]
-                    if mine:
-                        values = [before(mine[0]), *map(value, mine)]
-                        label = f"{strategy}, rate {rate:g}"
-                        steps = range(len(values))
-                        panel.plot(steps, [100 * each for each in values], style, color=colour, marker="o", label=label)
-            panel.set(title=words, xlabel="batches of new people learnt", ylabel="%")
-            panel.title.set_fontsize(9.5)
-            panel.set_xticks(range(max(row["step"] for row in rows) + 1))
-        axes[0].legend(fontsize=8)
-
-    return pictures.figure(plot, size=(12.6, 4.2), panels=3)
-
-
-def _first(row: dict[str, Any]) -> dict[str, Any]:
-    figures: dict[str, Any] = row["verification"]["figures"]
-    return dict(figures.get("first", figures["previous"]))
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ exported again. What is measured is the exported ONNX file.
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
-import machine
+import telling
 from likeness.bundle import Bundle
 from likeness.data.dataset import Dataset
 from likeness.evaluate.calibrate import calibrate_dataset
@@ -29,10 +27,8 @@ from likeness.train.run import RECORD, Run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = telling.arguments(__doc__)
     parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--reports", type=Path, help="Folder for a report of each bundle.")
     parser.add_argument("--reference", action="append", default=[], help="A bundle to measure beside them; repeat.")
     options = parser.parse_args()
@@ -55,16 +51,14 @@ def main() -> None:
             rows[-1]["held_class_accuracy"] = _held(bundle, run, dataset, cache, told)
         for name in options.reference:
             rows.append(_row(settings.library(print).find(name), dataset, cache, told, options.reports))
-    report = {
-        "what": "recipes on a person-disjoint test split",
-        "data": dataset.facts.name,
-        "digest": dataset.digest,
-        "splits": dataset.summary(),
-        "machine": machine.describe("likeness", "torch", "timm", "lightning", "onnxruntime"),
-        "rows": rows,
-    }
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    telling.write_results(
+        options.json,
+        dataset,
+        rows,
+        "likeness torch timm lightning onnxruntime",
+        what="recipes on a person-disjoint test split",
+        splits=dataset.summary(),
+    )
     print(_table(rows))
 
 
@@ -141,23 +135,36 @@ def _held(bundle: Bundle, run: Run, dataset: Dataset, cache: Path, told: Any) ->
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    lines = [
-        "| | input, dimension | accuracy (95%) | EER | TAR at FMR 1e-2 | rank-1 | triplet match | class top-1 "
-        "| trained: epochs, minutes | MB |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    columns = [
+        "",
+        "input, dimension",
+        "accuracy (95%)",
+        "EER",
+        "TAR at FMR 1e-2",
+        "rank-1",
+        "triplet match",
+        "class top-1",
+        "trained: epochs, minutes",
+        "MB",
     ]
-    for row in rows:
-        low, high = row["accuracy_interval"]
-        held = row.get("held_class_accuracy")
-        cost = f"{row['epochs']}, {row['minutes']:.0f}" if "epochs" in row else "—"
-        top = f"{held['top_1']:.1%}" if held else "—"
-        size = f"{row['side_px']} px, {row['dimension']}" if "side_px" in row else "—"
-        lines.append(
-            f"| {row['name']} | {size} | {row['accuracy']:.1%} ({low:.1%} to {high:.1%}) "
-            f"| {row['equal_error_rate']:.1%} | {row['tar_at_fmr']['1e-02']:.1%} | {row['rank_1']:.1%} "
-            f"| {row['match_accuracy']:.1%} | {top} | {cost} | {row['megabytes']} |"
-        )
-    return "\n".join(lines)
+    return telling.table(columns, map(_line, rows))
+
+
+def _line(row: dict[str, Any]) -> list[object]:
+    low, high = row["accuracy_interval"]
+    held = row.get("held_class_accuracy")
+    return [
+        row["name"],
+        f"{row['side_px']} px, {row['dimension']}" if "side_px" in row else "—",
+        f"{row['accuracy']:.1%} ({low:.1%} to {high:.1%})",
+        f"{row['equal_error_rate']:.1%}",
+        f"{row['tar_at_fmr']['1e-02']:.1%}",
+        f"{row['rank_1']:.1%}",
+        f"{row['match_accuracy']:.1%}",
+        f"{held['top_1']:.1%}" if held else "—",
+        f"{row['epochs']}, {row['minutes']:.0f}" if "epochs" in row else "—",
+        row["megabytes"],
+    ]
 
 
 if __name__ == "__main__":
