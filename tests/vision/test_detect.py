@@ -13,7 +13,7 @@ from PIL import Image
 
 from likeness.bundle import PACKAGED, Bundle
 from likeness.vision.decode import decode_photo
-from likeness.vision.detect import Detector, squared, suppress
+from likeness.vision.detect import Detections, Detector, squared, suppress
 from likeness.vision.mtcnn import MtcnnDetector, Picture, pyramid
 
 
@@ -172,3 +172,36 @@ def test_the_smallest_face_looked_for_grows_with_the_picture(detector: Detector)
 def test_faces_smaller_than_asked_for_are_not_looked_for(detector: Detector, sample_photo: str) -> None:
     pixels = decode_photo(sample_photo).pixels
     assert len(detector.detect(pixels, min_face_px=float(max(pixels.shape) * 2))) == 0
+
+
+@pytest.mark.parametrize("least", [20.0, 50.0])
+def test_faces_of_the_size_asked_for_are_found_and_none_below_half_of_it(
+    detector: Detector, sample_photo: str, group_photo: str, least: float
+) -> None:
+    pixels = decode_photo(sample_photo).pixels
+    face = longer_sides(detector.detect(pixels))[0]
+    image = Image.fromarray(pixels)
+    for share in (0.3, 0.45, 0.7, 0.9, 1.5, 3.0):
+        scale = share * least / face
+        size = (round(image.width * scale), round(image.height * scale))
+        found = detector.detect(np.asarray(image.resize(size, Image.Resampling.LANCZOS)), min_face_px=least)
+        assert (longer_sides(found) >= 0.5 * least).all()
+        if share >= 1.5:
+            assert len(found) == 1
+        if share < 0.4:
+            assert len(found) == 0
+    many = detector.detect(decode_photo(group_photo).pixels, min_face_px=least)
+    assert (longer_sides(many) >= 0.5 * least).all()
+
+
+def test_asking_for_faces_below_the_networks_window_finds_no_more(detector: Detector, sample_photo: str) -> None:
+    image = Image.fromarray(decode_photo(sample_photo).pixels)
+    image.thumbnail((120, 120))
+    pixels = np.asarray(image)
+    tiny, window = (detector.detect(pixels, min_face_px=least) for least in (0.5, 12.0))
+    assert np.array_equal(tiny.boxes_xyxy_px, window.boxes_xyxy_px)
+
+
+def longer_sides(found: Detections) -> np.ndarray:
+    sides: np.ndarray = (found.boxes_xyxy_px[:, 2:] - found.boxes_xyxy_px[:, :2]).max(axis=1)
+    return sides

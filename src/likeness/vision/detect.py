@@ -41,11 +41,16 @@ class Detector(Protocol):
     """Finds faces with five landmarks. Thread-safe."""
 
     def detect(self, pixels: Pixels, *, min_face_px: float | None = None) -> Detections:
-        """Faces in `(h, w, 3)` RGB pixels whose box is at least `min_face_px` wide (None: `smallest_face_px`)."""
+        """Faces in `(h, w, 3)` RGB pixels of about `min_face_px` and more (None: `smallest_face_px`).
+
+        The size of a face is its box's longer side. Sizes are known only roughly before a face is found: all from
+        `min_face_px` on are looked for, smaller ones may be found too, none below half of it. Pictures are never
+        enlarged, so nobody sees faces smaller than the network's own window (12 or 16 pixels), whatever is asked for.
+        """
         ...
 
     def smallest_face_px(self, pixels: Pixels) -> float:
-        """How wide a face in `(h, w, 3)` pixels must be to be looked for, where nobody says otherwise."""
+        """How large a face in `(h, w, 3)` pixels must be to be looked for, where nobody says otherwise."""
         ...
 
 

@@ -31,6 +31,7 @@ _LEVEL_FACTOR = 5
 _TILE_PX = 1024
 _BATCH = 32
 _SLACK = 0.8
+"""Faces are kept from this share of the size asked for on: the finder's boxes are rough."""
 _MANY = 200
 Planes = NDArray[np.complex128]
 
@@ -42,7 +43,8 @@ class SingleShotParameters:
     Attributes:
         min_face_px: smallest face looked for, in pixels.
         min_face_share: and as a share of the picture's shorter side, whichever is larger.
-        input_face_px: size at which the finder sees that face. largest_px: and the largest that it can see whole.
+        input_face_px: size at which the finder sees that face, and so the smallest of all.
+        largest_px: the largest that it can see whole.
         thresholds: least score to pass the finder and the refiner.
         overlap: suppression among the finder's boxes, over the smaller box.
         max_candidates: most places of one search that are looked at, best first; bounds time and memory.
