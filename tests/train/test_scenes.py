@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from likeness.train import scenes
 from likeness.train.backdrops import Backdrops, load_backdrops, made_texture
 from likeness.train.pasting import Patch, Placement, paste
 from likeness.train.scene_stream import PlainScenes, SceneStream, mirrored_scene, zoomed_scene
-from likeness.train.scenes import Scene, SceneComposer, SceneOptions
+from likeness.train.scenes import MOST_HIDDEN, Scene, SceneComposer, SceneOptions, hidden_share
 from likeness.train.teacher_faces import TeacherFaces, mirrored, overlaps, see_twice
 from likeness.vision.detect import MIRRORED, Detections
 
@@ -148,6 +150,49 @@ def test_scenes_have_none_to_many_faces_of_many_sizes_inside_the_picture(compose
     assert sizes.min() < 18
     assert sizes.max() > 110
     assert (((boxes[:, :2] + boxes[:, 2:]) / 2 > 0) & ((boxes[:, :2] + boxes[:, 2:]) / 2 < 160)).all()
+
+
+def naive_share(box: np.ndarray, hides: np.ndarray) -> float:
+    seen = sum(
+        float(hides[y, x]) / 255
+        for y in range(hides.shape[0])
+        for x in range(hides.shape[1])
+        if box[0] <= x < box[2] and box[1] <= y < box[3]
+    )
+    return seen / float((box[2] - box[0]) * (box[3] - box[1]))
+
+
+@pytest.mark.parametrize("box", [(2, 3, 9, 12), (-4, 5, 6, 30), (15, 15, 40, 40)])
+def test_the_share_that_a_patch_hides_agrees_with_a_naive_loop(box: tuple[int, ...]) -> None:
+    hides = np.random.default_rng(0).integers(0, 256, (20, 24), np.uint8)
+    place = np.array(box, np.float32)
+    assert hidden_share(place, hides) == pytest.approx(naive_share(place, hides), rel=1e-4)
+
+
+def test_a_face_that_a_later_ones_surroundings_hide_is_not_asked_for(
+    faces: TeacherFaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(np.pad(np.asarray(dotted_patch().image), ((150, 150), (150, 150), (0, 0)))).save(tmp_path / "a.png")
+    wide = replace(faces, folder=tmp_path, boxes_xyxy_px=BOX[None] + 150, landmarks_px=MARKS[None] + 150)
+    composer = SceneComposer(wide, Backdrops([]), options=SceneOptions(face_px=(16, 60), empty=0, portraits=0))
+    pasted: list[tuple[Patch, np.ndarray]] = []
+
+    def watched(rng: np.random.Generator, scene: Image.Image, patch: Patch, placement: Placement) -> np.ndarray:
+        pasted.append((patch, paste(rng, scene, patch, placement)))
+        return pasted[-1][1]
+
+    monkeypatch.setattr(scenes, "paste", watched)
+    hidden = 0
+    for seed in range(80):
+        pasted.clear()
+        scene = composer.compose(np.random.default_rng(seed))
+        masks = [mask for patch, mask in pasted if patch.main]
+        for at, box in enumerate(scene.boxes_xyxy_px):
+            later = np.max([np.zeros((160, 160), np.uint8), *masks[at + 1 :]], axis=0)
+            if hidden_share(box, later) > MOST_HIDDEN:
+                hidden += 1
+                assert not scene.wanted[at]
+    assert hidden > 0
 
 
 def test_a_mirrored_scene_has_its_labels_mirrored(composer: SceneComposer) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from likeness.data.photofiles import photos_below
 from likeness.errors import DatasetError, PhotoError, PhotoMissing
+from likeness.train.same_work import Facts, digest_of, digest_of_file, expect_same_work, facts_as_text
 from likeness.types import Pixels, Vector
 from likeness.vision.decode import decode_photo
 from likeness.vision.detect import Detector
@@ -29,17 +32,30 @@ _WORDS = "the of and to in is that it was for on are as with his they at be this
 class Backdrops:
     """Pictures without faces `(h, w, 3)`, and parts of them."""
 
-    def __init__(self, pictures: Sequence[Pixels]) -> None:
-        self._pictures = [Image.fromarray(pixels) for pixels in pictures]
+    def __init__(self, pictures: Sequence[Pixels], work: str = "{}") -> None:
+        self._pictures, self._work = [Image.fromarray(pixels) for pixels in pictures], work
 
     def __len__(self) -> int:
         return len(self._pictures)
+
+    @property
+    def work(self) -> str:
+        """What they were chosen from and by whom, as `facts_as_text`."""
+        return self._work
+
+    def digests(self) -> list[str]:
+        """What each picture is told from others by."""
+        return [digest_of([str(each.size), each.tobytes()]) for each in self._pictures]
+
+    def chosen(self, numbers: Sequence[int]) -> Backdrops:
+        """Some of the pictures."""
+        return Backdrops([np.asarray(self._pictures[number]) for number in numbers], self._work)
 
     def write(self, target: Path) -> None:
         """Write the pictures into a file of numpy's."""
         arrays: dict[str, Any] = {f"{index:05d}": np.asarray(each) for index, each in enumerate(self._pictures)}
         part = target.with_name(f".{target.name}.part.npz")
-        np.savez(part, **arrays)
+        np.savez(part, **arrays, work=np.array(self._work))
         part.replace(target)
 
     @classmethod
@@ -51,7 +67,9 @@ class Backdrops:
         """
         try:
             with source.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                return cls([kept[name] for name in sorted(kept.files)])
+                work = str(kept["work"])
+                json.loads(work)
+                return cls([kept[name] for name in sorted(kept.files) if name != "work"], work)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise DatasetError(f"the pictures in {str(source)!r} cannot be read", hint="delete it") from error
 
@@ -75,40 +93,58 @@ class Backdrops:
 
 
 def load_backdrops(
-    folders: Sequence[Path], teacher: Detector, cache: Path, *, say: Callable[[str], None] = lambda text: None
+    folders: Sequence[Path],
+    teacher: Detector,
+    cache: Path,
+    *,
+    asked: Facts = MappingProxyType({}),
+    say: Callable[[str], None] = lambda text: None,
 ) -> Backdrops:
     """All pictures below some folders in which the teacher is sure of no face; from the file `cache` if it is there.
 
-    Small pictures, and those that are there in several sizes, are left out.
+    Small pictures, and those that are there in several sizes, are left out. `asked` says which teacher it is.
 
     Raises:
-        PhotoMissing: a folder is not there.
+        PhotoMissing: a folder is not there. RunDiffers: `cache` holds those of other folders, or of another teacher.
     """
+    files = [folder / name for folder in folders for name in _names(folder)]
+    work = {"pictures": digest_of(digest_of_file(file) for file in files),
+            "choice": [KEPT_SIDE_PX, LEAST_SIDE_PX, _SURE, _SAME], **asked}  # fmt: skip
     if cache.is_file():
-        return Backdrops.read(cache)
+        known = Backdrops.read(cache)
+        expect_same_work(known.work, work, cache)
+        return known
     kept: list[Pixels] = []
     seen: list[Vector] = []
     faces = 0
-    for folder in folders:
-        if not folder.is_dir():
-            raise PhotoMissing(f"there is no folder {str(folder)!r}")
-        for name in photos_below(folder):
-            pixels = _small(folder / name)
-            if pixels is None:
-                continue
-            look = np.asarray(Image.fromarray(pixels).convert("L").resize((8, 8), Image.Resampling.BOX), np.float32)
-            if any(np.abs(look - other).max() < _SAME for other in seen):
-                continue
-            seen.append(look)
-            if (teacher.detect(pixels).scores > _SURE).any():
-                faces += 1
-            else:
-                kept.append(pixels)
+    for file in files:
+        pixels = _small(file)
+        if pixels is None:
+            continue
+        look = np.asarray(Image.fromarray(pixels).convert("L").resize((8, 8), Image.Resampling.BOX), np.float32)
+        if any(np.abs(look - other).max() < _SAME for other in seen):
+            continue
+        seen.append(look)
+        if (teacher.detect(pixels).scores > _SURE).any():
+            faces += 1
+        else:
+            kept.append(pixels)
     say(f"{len(kept)} pictures without faces; {faces} with faces left out")
-    backdrops = Backdrops(kept)
+    backdrops = Backdrops(kept, facts_as_text(work))
     cache.parent.mkdir(parents=True, exist_ok=True)
     backdrops.write(cache)
     return backdrops
+
+
+def _names(folder: Path) -> list[str]:
+    """The pictures below a folder; a link that leads nowhere is none.
+
+    Raises:
+        PhotoMissing: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise PhotoMissing(f"there is no folder {str(folder)!r}")
+    return [name for name in photos_below(folder) if (folder / name).is_file()]
 
 
 def _small(path: Path) -> Pixels | None:

@@ -124,15 +124,19 @@ def _turn(rng: np.random.Generator) -> float:
     return float(np.deg2rad(rng.uniform(-45, 45) if kind < 0.92 else rng.uniform(-90, 90)))
 
 
-def paste(rng: np.random.Generator, scene: Image.Image, patch: Patch, placement: Placement) -> None:
-    """Paste a patch, its edge hard or soft, round or square."""
+def paste(rng: np.random.Generator, scene: Image.Image, patch: Patch, placement: Placement) -> Pixels:
+    """Paste a patch, its edge hard or soft, round or square; how much of each of the scene's pixels it hides, 0 to 255.
+
+    Shapes: the answer is `(h, w)`.
+    """
+    hides = np.zeros((scene.height, scene.width), np.uint8)
     corners = np.array([[0, 0], [patch.image.width, 0], [0, patch.image.height], list(patch.image.size)], np.float32)
     reached = placement.points(corners)
     low = np.clip(np.floor(reached.min(axis=0)), 0, scene.size).astype(int)
     high = np.clip(np.ceil(reached.max(axis=0)), 0, scene.size).astype(int)
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
     if min(size) < 1:
-        return
+        return hides
     linear = np.linalg.inv(placement.matrix[:, :2])
     back = np.column_stack([linear, linear @ (low - placement.matrix[:, 2])])
     image, shrunk = patch.image, 1
@@ -143,6 +147,8 @@ def paste(rng: np.random.Generator, scene: Image.Image, patch: Patch, placement:
     moved = image.transform(size, Image.Transform.AFFINE, tuple((back / shrunk).ravel()), Image.Resampling.BILINEAR)
     mask = _mask(rng, patch, placement.scale, back, size)
     scene.paste(moved, (int(low[0]), int(low[1])), Image.fromarray(mask))
+    hides[low[1] : high[1], low[0] : high[0]] = mask
+    return hides
 
 
 def _mask(

@@ -7,7 +7,7 @@ with edges of many kinds; what is no face is pasted with the same edges, so that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from PIL import Image
 
 from likeness.train.backdrops import Backdrops, made_texture
 from likeness.train.pasting import Patch, Placement, paste
+from likeness.train.same_work import digest_of, facts_as_text
 from likeness.train.teacher_faces import TeacherFaces
 from likeness.train.weathering import relight, weather
 from likeness.types import Pixels, Vector
@@ -96,6 +97,16 @@ class SceneComposer:
         """Numbers of the faces that are used."""
         return self._usable
 
+    def work(self) -> dict[str, str]:
+        """What the scenes rest on: faces and photos, pictures behind them, options."""
+        faces = self._faces
+        arrays = (faces.photo, faces.boxes_xyxy_px, faces.landmarks_px, faces.spread, self._usable)
+        return {
+            "faces": digest_of([faces.work, *faces.paths, *(array.tobytes() for array in arrays)]),
+            "backdrops": digest_of(self._backdrops.digests()),
+            "scenes": facts_as_text(asdict(self._options)),
+        }
+
     def compose(self, rng: np.random.Generator) -> Scene:
         """A scene; the same generator gives the same one."""
         options, side = self._options, self._options.side_px
@@ -135,7 +146,7 @@ class SceneComposer:
             return
         if rng.random() < 0.3:
             self._paste_body(rng, draft, box)
-        paste(rng, draft.image, patch, placement)
+        self._put_behind(draft, paste(rng, draft.image, patch, placement))
         inside = _covered(box, np.array([0, 0, *draft.image.size], np.float32))
         draft.boxes.append(box)
         draft.landmarks.append(marks)
@@ -171,6 +182,12 @@ class SceneComposer:
         place = (round(float((box[0] + box[2] - size[0]) / 2)), round(float(box[3] - 0.15 * height)))
         draft.image.paste(shirt, place, Image.fromarray((mask * 255).astype(np.uint8)))
         self._cover(draft, np.array([*place, place[0] + size[0], place[1] + size[1]], np.float32))
+
+    @staticmethod
+    def _put_behind(draft: _Draft, hides: Pixels) -> None:
+        """Note what a patch, which hides so much of each pixel, hides of each face before it."""
+        for index, under in enumerate(draft.boxes):
+            draft.hidden[index] += hidden_share(under, hides)
 
     @staticmethod
     def _cover(draft: _Draft, cover: Vector) -> None:
@@ -214,6 +231,13 @@ class SceneComposer:
             np.array(draft.landmarks, np.float32).reshape(-1, 5, 2),
             np.array(draft.wanted, bool) & ~hidden,
         )
+
+
+def hidden_share(box: Vector, hides: Pixels) -> float:
+    """Share of a box `(4,)` that a mask `(h, w)` of 0 to 255 hides; what lies outside the mask is not hidden by it."""
+    left, top, right, bottom = (max(0, round(float(edge))) for edge in box)
+    whole = max(float(np.prod(box[2:] - box[:2])), 1e-6)
+    return float(hides[top:bottom, left:right].sum(dtype=np.int64)) / 255 / whole
 
 
 def _covered(box: Vector, other: Vector) -> float:

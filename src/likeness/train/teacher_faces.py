@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from likeness.data.sources.base import Listing
 from likeness.errors import DatasetError, PhotoError
 from likeness.spread import spread
+from likeness.train.same_work import Facts, digest_of, digest_of_file, expect_same_work, facts_as_text
 from likeness.types import Pixels, Vector
 from likeness.vision.decode import decode_photo
 from likeness.vision.detect import MIRRORED, Detections, Detector
@@ -31,6 +34,7 @@ class TeacherFaces:
         photo: `(n,)` index into `paths` for each face, ascending.
         boxes_xyxy_px, landmarks_px, scores: as in `Detections`, in pixels of the photo; may reach past its edges.
         spread: `(n,)` mean distance of the two answers' landmarks, as a share of the distance between the eyes.
+        work: what the answers rest on, as `facts_as_text`.
     """
 
     folder: Path
@@ -40,6 +44,7 @@ class TeacherFaces:
     landmarks_px: Vector
     scores: Vector
     spread: Vector
+    work: str = "{}"
 
     def of(self, index: int) -> slice:
         """Which faces are those of a photo."""
@@ -51,7 +56,7 @@ class TeacherFaces:
         part = target.with_name(f".{target.name}.part.npz")
         np.savez_compressed(
             part, paths=np.array(self.paths), photo=self.photo, boxes=self.boxes_xyxy_px,
-            landmarks=self.landmarks_px, scores=self.scores, spread=self.spread,
+            landmarks=self.landmarks_px, scores=self.scores, spread=self.spread, work=np.array(self.work),
         )  # fmt: skip
         part.replace(target)
 
@@ -65,10 +70,26 @@ class TeacherFaces:
         try:
             # numpy leaves a damaged file open when it opens it itself.
             with source.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                names = ("photo", "boxes", "landmarks", "scores", "spread")
-                return cls(folder, tuple(kept["paths"].tolist()), *(kept[name] for name in names))
+                work = str(kept["work"])
+                json.loads(work)
+                return cls(
+                    folder, tuple(kept["paths"].tolist()), kept["photo"], kept["boxes"], kept["landmarks"],
+                    kept["scores"], kept["spread"], work,
+                )  # fmt: skip
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise DatasetError(f"the teacher's answers in {str(source)!r} cannot be read", hint="delete it") from error
+
+
+class AskedFor:
+    """A teacher that looks for faces of a stated size and more, whatever its own habit."""
+
+    def __init__(self, teacher: Detector, least_face_px: float) -> None:
+        self._teacher, self._least = teacher, least_face_px
+        self.smallest_face_px = teacher.smallest_face_px
+
+    def detect(self, pixels: Pixels, *, min_face_px: float | None = None) -> Detections:
+        """See `likeness.vision.detect.Detector`."""
+        return self._teacher.detect(pixels, min_face_px=min_face_px or self._least)
 
 
 def find_teacher_faces(
@@ -76,21 +97,28 @@ def find_teacher_faces(
     teacher: Detector,
     cache: Path,
     *,
+    asked: Facts = MappingProxyType({}),
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TeacherFaces:
     """The teacher's faces in all photos of a source; from the file `cache` if it is there, else written to it.
 
-    Photos that cannot be read are left out.
+    Photos that cannot be read are left out, and of files that are equal all but the first, so that no split can part
+    them. `asked` says which teacher it is and what it looks for.
 
     Raises:
-        DatasetError: no photo shows a face.
+        DatasetError: no photo shows a face. RunDiffers: `cache` holds answers to other photos, or to another question.
     """
+    digests = _digests(listing)
+    work = {"photos": digest_of(f"{path}\0{digest}" for path, digest in digests.items()),
+            "look": [EDGE_SHARE, LEAST_OVERLAP], **asked}  # fmt: skip
     if cache.is_file():
-        return TeacherFaces.read(cache, listing.folder)
-    paths = sorted({row.path for row in listing.rows})
+        kept = TeacherFaces.read(cache, listing.folder)
+        expect_same_work(kept.work, work, cache)
+        return kept
+    paths = sorted({digest: path for path, digest in reversed(digests.items())}.values())
 
-    def work(path: str) -> tuple[str, Detections, Vector] | None:
+    def ask(path: str) -> tuple[str, Detections, Vector] | None:
         try:
             pixels = decode_photo(listing.folder / path).pixels
         except PhotoError:
@@ -98,7 +126,7 @@ def find_teacher_faces(
         return path, *see_twice(teacher, pixels)
 
     found = []
-    for done, answer in enumerate(spread(work, paths, workers), 1):
+    for done, answer in enumerate(spread(ask, paths, workers), 1):
         if answer is not None and len(answer[1]):
             found.append(answer)
         progress(done, len(paths))
@@ -112,10 +140,18 @@ def find_teacher_faces(
         np.concatenate([seen.landmarks_px for _, seen, _ in found]),
         np.concatenate([seen.scores for _, seen, _ in found]),
         np.concatenate([apart for _, _, apart in found]),
+        facts_as_text(work),
     )
     cache.parent.mkdir(parents=True, exist_ok=True)
     faces.write(cache)
     return faces
+
+
+def _digests(listing: Listing) -> dict[str, str]:
+    """Digest of each photo's file, by path in order; of those that can be read."""
+    known = {row.path: row.sha256 for row in listing.rows}
+    found = {path: known[path] or digest_of_file(listing.folder / path) for path in sorted(known)}
+    return {path: digest for path, digest in found.items() if digest}
 
 
 def see_twice(teacher: Detector, pixels: Pixels) -> tuple[Detections, Vector]:
