@@ -1,10 +1,11 @@
-"""Milliseconds to embed a face on one core: our embedders and face_recognition's network, on the same crops, in turns.
+"""Milliseconds to embed a face: our embedders and face_recognition's network, on the same crops, in turns.
 
     python benchmarks/embedders.py likeness-s dlib-resnet-int8 --crops 64 --json results/embedders.json
 
 The crops are LFW's central faces as the day-one embedder takes them (150 pixels), which are the chips that
 face_recognition's network takes too; what comes before and after is nobody's part. Every round runs all of them, one
-face at a time and eight together; each one's best round counts.
+face at a time and eight together; each one's best round counts. All of it on one processor, then with as many threads
+as `--threads` says on as many processors.
 """
 
 from __future__ import annotations
@@ -36,14 +37,32 @@ def main() -> None:
     parser.add_argument("bundles", nargs="+", help="names or folders of embedders")
     parser.add_argument("--crops", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     names = list(dict.fromkeys([*options.bundles, REFERENCE]))
-    report = compare(names, read_crops(options.crops), options.rounds)
+    crops, allowed = read_crops(options.crops), sorted(os.sched_getaffinity(0))
+    found = {}
+    for threads in sorted({1, options.threads}):
+        os.sched_setaffinity(0, allowed[:threads])
+        found[threads] = compare(names, crops, options.rounds, threads)
+        show(found[threads], threads)
+    report = {
+        "what": "milliseconds to embed an aligned face, best of the rounds, by threads",
+        "data": "LFW (deep-funneled), central faces, crops of 150 px",
+        "crops": len(crops),
+        "rounds": options.rounds,
+        "embedders": found,
+        "machine": machine.describe("likeness", "onnxruntime", "face_recognition", "dlib-bin", "numpy"),
+    }
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
-    for name, row in report["embedders"].items():
+
+
+def show(rows: dict[str, Any], threads: int) -> None:
+    """A line for each."""
+    print(f"on {threads} processors" if threads > 1 else "on one processor")
+    for name, row in rows.items():
         print(f"{name:24} {row['ms_a_face']:8.2f} ms a face, {row['ms_a_face_of_eight']:8.2f} of eight together, "
               f"{row['times_as_fast_as_day_one']:6.2f} times {REFERENCE}, "
               f"{row['times_as_fast_as_peer']:6.1f} times {PEER}")  # fmt: skip
@@ -65,11 +84,11 @@ def read_crops(count: int) -> Pixels:
     return np.stack(crops)
 
 
-def compare(names: list[str], crops: Pixels, rounds: int) -> dict[str, Any]:
+def compare(names: list[str], crops: Pixels, rounds: int, threads: int) -> dict[str, Any]:
     """Each side's best round."""
     library = Settings().library(lambda text: print(text, file=sys.stderr))
     bundles = {name: library.find(name) for name in names}
-    sides: dict[str, Embed] = {name: bundle.load(threads=1).embed for name, bundle in bundles.items()}
+    sides: dict[str, Embed] = {name: bundle.load(threads=threads).embed for name, bundle in bundles.items()}
     sides[PEER] = peer()
     best = {name: {1: float("inf"), TOGETHER: float("inf")} for name in sides}
     for number in range(rounds):
@@ -89,14 +108,7 @@ def compare(names: list[str], crops: Pixels, rounds: int) -> dict[str, Any]:
             "megabytes": files["model"].bytes / 1e6 if files else None,
             "tells_age_and_gender": bool(name in bundles and bundles[name].manifest.attributes),
         }
-    return {
-        "what": "milliseconds to embed an aligned face, one core, best of the rounds",
-        "data": "LFW (deep-funneled), central faces, crops of 150 px",
-        "crops": len(crops),
-        "rounds": rounds,
-        "embedders": rows,
-        "machine": machine.describe("likeness", "onnxruntime", "face_recognition", "dlib-bin", "numpy"),
-    }
+    return rows
 
 
 def milliseconds(embed: Embed, crops: Pixels, together: int) -> float:

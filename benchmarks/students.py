@@ -29,7 +29,7 @@ from likeness.evaluate.sample import Sample
 from likeness.evaluate.triplets import match_triplets
 from likeness.settings import Settings
 from likeness.train.distil_export import export_distillation
-from likeness.train.distil_run import Distillation
+from likeness.train.distillation import Distillation
 from likeness.train.parity import ms_a_face
 from likeness.types import Vector
 

@@ -32,7 +32,7 @@ from likeness.settings import Settings
 
 STUDENT, TEACHER = "likeness-s", "dlib-resnet-int8"
 CALIBRATION_WORDS = "LFW (deep-funneled): the people who are in none of the official 6,000 pairs"
-WEIGHTS_LICENCE = "for non-commercial research, as the data; taught by dlib's ResNet-29 (CC0-1.0)"
+WEIGHTS_LICENCE = "for non-commercial research, as the data"
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def likeness(*arguments: object) -> None:
     """Run a command; what fails ends the script."""
     words = [str(argument) for argument in arguments]
     print("$ likeness", *words, flush=True)
-    if code := run([*words, "--progress"]):
+    if code := run([*words, "--progress"] if arguments[0] != "export" else words):
         sys.exit(code)
 
 

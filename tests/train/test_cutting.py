@@ -15,9 +15,9 @@ from likeness.errors import ModelError
 from likeness.train.crops import load_crops
 from likeness.train.cutting import _Squares, cut_student, keep_channels
 from likeness.train.distil_losses import centred
-from likeness.train.distil_run import planes
 from likeness.train.onnx_export import run_onnx
 from likeness.train.residual import ResidualNet, read_residual
+from likeness.train.watched import planes
 
 MODEL = PACKAGED / "dlib-resnet-int8" / "model.onnx"
 
@@ -139,11 +139,11 @@ def test_channels_that_are_chosen_serve_better_than_the_first(faces):
     for choose in (True, False):
         student = ResidualNet(inner=(8, 12, 5), stages=SMALL)
         if choose:
-            cut_student(teacher, student, faces[:36])
+            cut_student(teacher, student, faces[:36], stem_steps=600)
         else:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("likeness.train.cutting.keep_channels", lambda *given, at_once: list(range(given[3])))
-                cut_student(teacher, student, faces[:36])
+                cut_student(teacher, student, faces[:36], stem_steps=600)
         apart = unit(student, faces[36:]) - unit(teacher, faces[36:])
         missed.append(float(apart.square().sum()))
     assert missed[0] < missed[1]

@@ -16,11 +16,13 @@ from likeness.errors import Conflict, DatasetError, ModelError, RecipeInvalid, R
 from likeness.train import distil_run
 from likeness.train.distil import Distiller, Lessons
 from likeness.train.distil_export import export_distillation
-from likeness.train.distil_run import Distillation, Watched, distil, labels_of, load_student_of
+from likeness.train.distil_run import distil, labels_of
+from likeness.train.distillation import STATE, Distillation, load_student_of
 from likeness.train.student_recipe import load_student, shipped_students
 from likeness.train.students import blank_student
 from likeness.train.teachers import Answers, Teacher
 from likeness.train.views import PLANS, Views
+from likeness.train.watched import Watched, planes
 
 FEW = ["schedule.batch_size=8", "student.faces=16", "schedule.epochs=2"]
 QUICK = ["schedule.batch_size=8", "schedule.epochs=2"]
@@ -66,6 +68,7 @@ def test_each_shipped_student_is_there_at_both_sizes():
         ("likeness-s", ["schedule.epochs=0"], "schedule.epochs: "),
         ("likeness-s", ["student.patches=1"], "student.patches: "),
         ("mobile-face", ["student.kind=cut"], "student.inner: "),
+        ("likeness-s", ["student.inner=[32,64,72,112,300]"], "stage 5 of the teacher has 256 channels"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused_by_the_key_that_was_written(name, changes, words):
@@ -111,18 +114,78 @@ def test_a_stopped_distillation_ends_with_the_same_weights(labelled, teacher, tm
         torch.testing.assert_close(parts[name], value, atol=0, rtol=0)
 
 
+def test_stopped_between_record_and_state_an_epoch_is_repeated_and_none_added(labelled, teacher, tmp_path, monkeypatch):
+    class Stopped(Exception):
+        pass
+
+    recipe, folder = load_student("mobile-face", QUICK, smoke=True), tmp_path / "run"
+    write, written = distil_run.write_state, list[int]()
+
+    def stopping(path, state):
+        written.append(state["epoch"])
+        if state["epoch"] == 2:
+            raise Stopped
+        write(path, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distil_run, "write_state", stopping)
+        with pytest.raises(Stopped):
+            distil(labelled, teacher, recipe, folder)
+    assert len(Distillation.read(folder).epochs) == 2
+    done = distil(labelled, teacher, recipe, folder)
+    whole = distil(labelled, teacher, recipe, tmp_path / "whole")
+    assert done.epochs == whole.epochs
+    (folder / "distil.json").unlink()
+    with pytest.raises(DatasetError, match="--fresh"):
+        distil(labelled, teacher, recipe, folder)
+
+
+def test_answers_about_photos_in_another_order_are_not_taken_for_these(labelled):
+    few, more = (load_student("mobile-face", [*QUICK, f"validation_photos={n}"], smoke=True) for n in (20, 21))
+    plain = replace(labelled, rows=tuple(replace(row, split="") for row in labelled.rows))
+    one, other = (distil_run.choose_faces(plain, recipe)[0] for recipe in (few, more))
+    assert len(one) == len(other)
+    digests = {distil_run.faces_digest(rows) for rows in (one, other, one[::-1])}
+    assert len(digests) == (2 if one == other else 3)
+
+
+def test_a_change_of_the_epochs_planned_is_noted_and_other_faces_are_refused(labelled, teacher, tmp_path):
+    longer = load_student("mobile-face", [*QUICK, "schedule.epochs=3"], smoke=True)
+    distil(labelled, teacher, load_student("mobile-face", [*QUICK, "schedule.epochs=1"], smoke=True), tmp_path / "run")
+    done = distil(labelled, teacher, longer, tmp_path / "run")
+    assert done.schedules == ((0, 1), (1, 3))
+    assert len(done.epochs) == 3
+    fewer = replace(labelled, rows=labelled.rows[1:])
+    with pytest.raises(RunDiffers, match="digest, faces"):
+        distil(fewer, teacher, longer, tmp_path / "run")
+
+
+def test_who_is_watched_must_have_names_and_a_second_photo(labelled, sample_crops, teacher):
+    with pytest.raises(DatasetError, match="0 people"):
+        Watched.of(labelled, labelled.rows, teacher)
+    with pytest.raises(DatasetError, match="one of them twice"):
+        Watched.of(sample_crops, [row for row in sample_crops.rows if row.path.endswith("1.jpg")], teacher)
+
+
+def test_softened_classes_need_a_teacher_that_has_classes(labelled, teacher, tmp_path):
+    with pytest.raises(RecipeInvalid, match="has no classes"):
+        distil(
+            labelled, teacher, load_student("mobile-face", [*QUICK, "losses.classes=1"], smoke=True), tmp_path / "run"
+        )
+
+
 def test_a_finished_one_is_left_as_it_is_and_another_teacher_or_recipe_refused(labelled, teacher, distilled):
     said: list[str] = []
-    before = (distilled / distil_run.STATE).read_bytes()
+    before = (distilled / STATE).read_bytes()
     distil(labelled, teacher, load_student("likeness-s", FEW, smoke=True), distilled, say=said.append)
     assert said[-1].startswith("This distillation is finished")
-    assert (distilled / distil_run.STATE).read_bytes() == before
+    assert (distilled / STATE).read_bytes() == before
     with pytest.raises(RunDiffers, match="recipe"):
         distil(labelled, teacher, load_student("likeness-s", [*FEW, "losses.relations=1"], smoke=True), distilled)
 
 
 def test_the_teacher_is_asked_once_and_other_students_find_its_answers(labelled, teacher, tmp_path):
-    views = Views(distil_run.planes(np.zeros((3, 150, 150, 3), np.uint8)), PLANS["strong"])
+    views = Views(planes(np.zeros((3, 150, 150, 3), np.uint8)), PLANS["strong"])
     asked = Teacher(teacher, threads=1)
     first = Answers(asked, views, tmp_path, key="k").of(1)
     asked.embed = None  # type: ignore[assignment, method-assign]
@@ -152,6 +215,9 @@ def test_the_bundle_is_of_the_teachers_space_and_tells_age_and_gender_in_the_sam
     assert logits.age.shape == (3, 101)
     with pytest.raises(Conflict):
         export_distillation(distilled, tmp_path / "small")
+    anew = labelled.with_rows([replace(row, split="test") for row in labelled.rows], step="split otherwise")
+    with pytest.raises(DatasetError, match="not what the student learnt from"):
+        export_distillation(distilled, tmp_path / "other", dataset=anew, int8=True)
 
 
 def test_faces_of_a_data_set_without_splits_are_mostly_learnt_from(sample_crops):
@@ -171,7 +237,7 @@ def test_only_a_student_that_is_cut_out_tells_ages(labelled, teacher, tmp_path):
 
 def test_no_student_is_cut_out_of_a_network_of_another_form(labelled, distilled, tmp_path):
     other = export_distillation(distilled, tmp_path / "other").bundle
-    with pytest.raises((ModelError, DatasetError)):
+    with pytest.raises(ModelError, match="ResNet"):
         distil(labelled, other, load_student("likeness-s", FEW, smoke=True), tmp_path / "run")
 
 
@@ -187,6 +253,7 @@ def test_a_fresh_student_comes_nearer_to_its_teacher(name, sample_crops, teacher
     changes = ["schedule.epochs=8", "schedule.warmup_epochs=0", "views.strength=none", "losses.relations=1"]
     done = distil(plain, teacher, load_student(name, changes, smoke=True), tmp_path / "run")
     assert done.epochs[-1]["loss"] < 0.75 * done.epochs[0]["loss"]
+    assert done.epochs[-1]["validation/cosine"] > done.epochs[0]["validation/cosine"]
 
 
 def test_softened_classes_are_told_where_the_teacher_has_classes():
@@ -206,7 +273,10 @@ def test_softened_classes_are_told_where_the_teacher_has_classes():
 
 
 def test_watched_people_are_looked_at_and_decide_nothing(labelled, sample_crops, teacher, tmp_path):
-    watched, recipe = Watched.of(sample_crops, sample_crops.rows[:16]), load_student("mobile-face", QUICK, smoke=True)
+    watched, recipe = (
+        Watched.of(sample_crops, sample_crops.rows[:16], teacher),
+        load_student("mobile-face", QUICK, smoke=True),
+    )
     done = distil(labelled, teacher, recipe, tmp_path / "watched", watched=watched)
     distil(labelled, teacher, recipe, tmp_path / "alone")
     assert {"watched/equal_error_rate", "watched/match_accuracy"} <= set(done.epochs[-1])

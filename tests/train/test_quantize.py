@@ -110,7 +110,7 @@ def test_layers_that_spoil_it_keep_their_floats_and_are_named(
         spoiled.tail[0].weight.div_(factors[None, :, None, None])
     export_onnx(spoiled.eval(), SPEC, tmp_path / "floats.onnx")
     said: list[str] = []
-    everything = quantize_onnx(tmp_path / "floats.onnx", crops, tmp_path / "all.onnx", goal=-1)
+    everything = quantize_onnx(tmp_path / "floats.onnx", crops, tmp_path / "all.onnx", goal=-1, centred_goal=-1)
     chosen = quantize_onnx(tmp_path / "floats.onnx", crops, tmp_path / "int8.onnx", say=said.append)
     assert everything.kept_float == ()
     assert chosen.kept_float

@@ -7,8 +7,8 @@ import torch
 
 from likeness.data.dataset import Dataset
 from likeness.train.crops import load_crops
-from likeness.train.distil_run import planes
 from likeness.train.views import PLANS, ViewPlan, Views
+from likeness.train.watched import planes
 
 STILL = PLANS["none"]
 

@@ -12,7 +12,7 @@ from likeness.cli.flags import Flags, common_options, progress_option
 from likeness.cli.recipe_list import list_recipes
 
 if TYPE_CHECKING:
-    from likeness.train.distil_run import Distillation
+    from likeness.train.distillation import Distillation
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -69,8 +69,8 @@ def distil(
     bundle = settings.library(flags.output.say).find(teacher or settings.embedder)
     flags.output.say("Loading …")
     with needs_torch():
-        from likeness.train.distil_run import Watched
         from likeness.train.distil_run import distil as run_distillation
+        from likeness.train.watched import Watched
     place = folder or Path("runs") / (f"{recipe.name}-smoke" if smoke else recipe.name)
     done = run_distillation(
         dataset,
@@ -79,7 +79,7 @@ def distil(
         place,
         photos=photos,
         answers=Path(settings.cache).expanduser() / "distillation",
-        watched=None if named is None else Watched.of(named, named.of_split("validation") or named.rows),
+        watched=None if named is None else Watched.of(named, named.of_split("validation") or named.rows, bundle),
         fresh=fresh,
         say=flags.output.say,
         watch=flags.output.progress,

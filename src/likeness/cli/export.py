@@ -71,7 +71,7 @@ def _as_bundle(
     with needs_torch():
         from likeness.train.bundling import WEIGHTS
         from likeness.train.distil_export import export_distillation
-        from likeness.train.distil_run import RECORD, Distillation
+        from likeness.train.distillation import RECORD, Distillation
         from likeness.train.export import export_run
     distilled = (run / RECORD).is_file()
     record = Distillation.read(run) if distilled else Run.read(run)

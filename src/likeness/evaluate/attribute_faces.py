@@ -15,7 +15,7 @@ from likeness.data.dataset import Dataset
 from likeness.data.manifest import Row, Split
 from likeness.errors import CalibrationError, DatasetError, ModelError
 from likeness.evaluate.dataset import EVERYTHING, Told, expect_template, read_crop
-from likeness.evaluate.predictions import Predictions, known_of
+from likeness.evaluate.predictions import FEMALE, Predictions, known_of
 from likeness.evaluate.probabilities import hash_people, noted_among
 from likeness.spread import spread
 from likeness.types import Pixels
@@ -84,7 +84,6 @@ def calibrate_attributes(
         raise ModelError(f"the model {bundle.manifest.name} tells no age and gender")
     rows, logits = _seen(bundle, dataset, split, progress, threads)
     known = [known_of(row) for row in rows]
-    female = {"female": 1.0, "male": 0.0, "": np.nan}
     words = "all rows" if split == EVERYTHING else f"split {split}"
     notes: dict[str, Any] = {"data_digest": dataset.digest, "photos": len(rows)}
     if not own:
@@ -94,7 +93,7 @@ def calibrate_attributes(
         logits.gender,
         part.years,
         [age for age, _ in known],
-        [female[gender] for _, gender in known],
+        [FEMALE[gender] for _, gender in known],
         data=f"{dataset.facts.name}, {words}: {len(rows):,} photos",
         notes=notes,
     )
@@ -166,9 +165,11 @@ def _behind(
     shared = noted_among(calibration.notes.get("photo_hashes"), map(photo_key, rows))
     origin = bundle.manifest.origin.get("data")
     same = isinstance(origin, dict) and origin.get("digest") == dataset.digest
+    learnt_or_shared = bool(shared) or split in ("train", EVERYTHING)
     return {
         "fitted_on": calibration.data,
         "photos_shared": shared,
-        "honest": None if shared is None else shared == 0 and split not in ("train", EVERYTHING),
+        # Of data that was put together or split otherwise than what the model learnt nobody knows what it learnt.
+        "honest": False if learnt_or_shared else True if same and shared is not None else None,
         "trained_on_this_data": same,
     }

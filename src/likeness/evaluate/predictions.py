@@ -18,6 +18,8 @@ from likeness.errors import DatasetError
 
 Floats = NDArray[np.float64]
 _WORDS = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male", "": ""}
+FEMALE = {"female": 1.0, "male": 0.0, "": math.nan}
+"""A gender as a number."""
 _ANY_AGE = ("predicted_age_years", "low_age_years", "high_age_years")
 """Predictions may be of any number; what is known may not."""
 

@@ -30,7 +30,6 @@ PLACES = 24_000
 AT_ONCE = 1 / 16
 """Share of the channels left that go together: each going changes what the others are worth."""
 _BATCH = 64
-STEM_STEPS = 600
 _STEM_BATCH, _STEM_RATE = 24, 4e-3
 _RIDGE = 1e-3
 """Pull towards the teacher's own weights, as a share of the inputs' mean square."""
@@ -51,7 +50,7 @@ def cut_student(
     faces: Tensor,
     *,
     seed: int = 0,
-    stem_steps: int = STEM_STEPS,
+    stem_steps: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Fitted]:
     """Fit `student`, in place, to `teacher` on aligned faces `(n, 3, 150, 150)` uint8."""

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from likeness.data.dataset import Dataset
+from likeness.errors import DatasetError
 from likeness.manifest import InputSpec
 from likeness.train.attribute_heads import AttributeHead
 from likeness.train.bundling import (
@@ -27,7 +28,8 @@ from likeness.train.bundling import (
     place_bundle,
 )
 from likeness.train.crops import load_crops
-from likeness.train.distil_run import Distillation, choose_faces, load_student_of
+from likeness.train.distil_run import choose_faces
+from likeness.train.distillation import Distillation, load_student_of
 from likeness.train.onnx_export import OUTPUT
 from likeness.train.residual import ResidualNet
 from likeness.train.students import Student
@@ -71,14 +73,21 @@ def export_distillation(
 
     Raises:
         InputError: no bundle can be called so.
-        DatasetError: no epoch is finished, or int8 is asked for without the crops.
+        DatasetError: no epoch is finished, int8 is asked for without the crops, or they are of other data.
         Conflict: `target` is there already.
         ExportFailed: the file does not agree with the network.
     """
     expect_name(name or target.name)
     record, student = load_student_of(folder)
+    if not record.epochs:
+        raise DatasetError(f"the distillation in {str(folder)!r} has not come to the end of an epoch yet")
     expect_target(target, replace=replace)
     expect_crops(int8, dataset)
+    if dataset is not None and dataset.digest != record.digest:
+        raise DatasetError(
+            f"{str(dataset.folder)!r} is not what the student learnt from, {record.data}, or was split anew",
+            hint="name the data set of the distillation: its faces calibrate int8",
+        )
     crops = None if dataset is None else _crops(record, student, dataset, CALIBRATION_CROPS if int8 else REAL_CROPS)
     spec = InputSpec(side_px=student.side_px, layout="NCHW", dtype="float32")
     head = next((each for each in student.modules() if isinstance(each, AttributeHead)), None)
@@ -104,7 +113,7 @@ def _describe(
         "input": InputSpec(side_px=student.side_px).model_dump(mode="json"),
         "alignment": {"template_px": record.crops.template_for(student.side_px)},
         "embedding": {"dimension": record.dimension, "space": record.space},
-        "licence": licence_facts(licence, record.licence),
+        "licence": licence_facts(licence, record.licence, record.teacher_licence),
         "origin": {
             "student": record.recipe.model_dump(mode="json", exclude_defaults=True),
             "teacher": record.teacher,
@@ -112,6 +121,7 @@ def _describe(
             "agreement": record.epochs[-1] if record.epochs else {},
             "seconds": record.seconds,
             "epochs": len(record.epochs),
+            "epochs_planned_from": [list(each) for each in record.schedules],
             "machine": record.machine,
             "versions": record.versions,
             "commit": record.commit,

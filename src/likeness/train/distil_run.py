@@ -2,135 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
-from torch.nn import functional
 
 from likeness.bundle import Bundle
 from likeness.convert.dlib_resnet import CROP_PX
-from likeness.data.dataset import CropFacts, Dataset, replace_file
+from likeness.data.dataset import Dataset
 from likeness.data.manifest import Row
-from likeness.errors import DatasetError, RunDiffers
+from likeness.errors import DatasetError, RecipeInvalid
 from likeness.evaluate.dataset import expect_template
+from likeness.evaluate.predictions import FEMALE, known_of
 from likeness.train import run as record
 from likeness.train.crops import load_crops
 from likeness.train.distil import Distiller, Lessons, agreement
+from likeness.train.distillation import ANSWERS, RECORD, STATE, Distillation, state_of
 from likeness.train.from_bundle import Watch
 from likeness.train.material import SPLITS
 from likeness.train.recut import recut_crops
-from likeness.train.states import read_state, write_state
+from likeness.train.states import write_state
 from likeness.train.student_recipe import CutPart, StudentRecipe
-from likeness.train.students import Student, begin_student, blank_student
+from likeness.train.students import begin_student, blank_student
 from likeness.train.teachers import Answers, Teacher, resized
 from likeness.train.validation import separation
 from likeness.train.views import PLANS, Views
-from likeness.types import Pixels
+from likeness.train.watched import Watched, crop_facts, planes, tell_all
 
-RECORD = "distil.json"
-STATE = "state.pt"
-ANSWERS = "answers"
 Say = Callable[[str], None]
-_BATCH = 64
 
 
 def unwatched(what: str) -> AbstractContextManager[Callable[[int, int], None]]:
     """Where nobody looks on."""
     return nullcontext(lambda done, total: None)
-
-
-class Distillation(BaseModel):
-    """The record of a distillation, written after every epoch."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    format: Literal[1] = 1
-    recipe: StudentRecipe
-    teacher: str
-    teacher_fingerprint: str
-    space: str
-    dimension: int
-    data: str
-    licence: str
-    digest: str
-    crops: CropFacts
-    photos: int
-    validation_photos: int
-    watched: str = ""
-    commit: str
-    versions: dict[str, str]
-    machine: dict[str, Any]
-    fitted: tuple[tuple[str, int, float], ...] = ()
-    seconds: float = 0.0
-    epochs: list[dict[str, float]] = []
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read the record in a distillation's folder.
-
-        Raises:
-            DatasetError: there is none, or it is malformed.
-        """
-        try:
-            return cls.model_validate_json((folder / RECORD).read_bytes())
-        except FileNotFoundError:
-            raise DatasetError(f"{str(folder)!r} is no distillation's folder: it has no {RECORD}") from None
-        except (OSError, ValidationError) as error:
-            raise DatasetError(f"{folder / RECORD} cannot be read: {error}") from None
-
-    @property
-    def finished(self) -> bool:
-        """Whether all epochs are done."""
-        return len(self.epochs) >= self.recipe.schedule.epochs
-
-    def write(self, folder: Path) -> None:
-        """Write it in one step."""
-        replace_file(folder / RECORD, (self.model_dump_json(indent=1) + "\n").encode())
-
-    def expect_same(self, other: Distillation, folder: Path) -> None:
-        """Let a distillation go on that is the one in the folder; more epochs are allowed.
-
-        Raises:
-            RunDiffers: teacher, recipe or data are others.
-        """
-        loose = {"schedule": {"epochs"}}
-        changed = [
-            key for key in ("teacher_fingerprint", "digest", "photos") if getattr(self, key) != getattr(other, key)
-        ]
-        if self.recipe.model_dump(exclude=loose) != other.recipe.model_dump(exclude=loose):
-            changed.append("recipe")
-        if changed:
-            raise RunDiffers(
-                f"{str(folder)!r} holds a distillation that differs in {', '.join(changed)}",
-                hint="name another folder with --run, or begin anew with --fresh",
-            )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Watched:
-    """Named people on whom a student is looked at after each epoch, and who decide nothing."""
-
-    name: str
-    crops: Tensor
-    people: np.ndarray[Any, np.dtype[np.intp]]
-
-    @classmethod
-    def of(cls, dataset: Dataset, rows: Sequence[Row]) -> Self:
-        """The rows' crops and their people, by number."""
-        assert dataset.facts.crops is not None
-        named = [row for row in rows if row.identity]
-        numbers = {name: at for at, name in enumerate(sorted({row.identity for row in named}))}
-        crops = planes(load_crops(dataset, named, dataset.facts.crops.side_px))
-        return cls(dataset.facts.name, crops, np.array([numbers[row.identity] for row in named], np.intp))
 
 
 def distil(
@@ -157,8 +67,7 @@ def distil(
         RunDiffers: the folder holds another distillation, and `fresh` is not said.
         Conflict: another process is at work in it.
     """
-    if dataset.facts.crops is None:
-        raise DatasetError(f"{str(dataset.folder)!r} holds no aligned crops", hint="make them: likeness data crop")
+    crop_facts(dataset)
     expect_template(teacher, dataset)
     with record.alone(folder):
         if fresh:
@@ -186,32 +95,43 @@ class _Work:
         self.dataset, self.teacher, self.recipe, self.folder = dataset, teacher, recipe, folder
         self.photos, self.answers, self.say, self.watch = photos, answers, say, watch
         self.learnt, self.validation = choose_faces(dataset, recipe)
+        if recipe.losses.classes and teacher.classes is None:
+            raise RecipeInvalid(
+                f"losses.classes: the teacher {teacher.bundle.manifest.name} has no classes to tell of",
+                hint="export it with --keep-classes, or take --set losses.classes=0",
+            )
 
     def begin(self, watched: Watched | None) -> Distillation:
         dataset, teacher = self.dataset, self.teacher
-        assert dataset.facts.crops is not None
         new = Distillation(
             recipe=self.recipe,
             teacher=teacher.bundle.manifest.name,
             teacher_fingerprint=teacher.bundle.fingerprint,
+            teacher_licence=teacher.bundle.manifest.licence,
             space=teacher.space,
             dimension=teacher.dimension,
             data=dataset.facts.name,
             licence=dataset.facts.licence,
             digest=dataset.digest,
-            crops=dataset.facts.crops,
+            crops=crop_facts(dataset),
             photos=len(self.learnt),
             validation_photos=len(self.validation),
+            faces=faces_digest(self.learnt),
+            recut=self.photos is not None,
             watched=watched.name if watched else "",
             commit=record.commit(),
             versions=record.versions(),
             machine=record.machine("cuda" if torch.cuda.is_available() else "cpu"),
         )
         if not (self.folder / RECORD).is_file():
-            return new
+            if (self.folder / STATE).is_file():
+                raise DatasetError(f"{self.folder / RECORD} is lost, its {STATE} is there", hint="begin anew: --fresh")
+            return new.planned(self.recipe)
         old = Distillation.read(self.folder)
         new.expect_same(old, self.folder)
-        return old.model_copy(update={"recipe": self.recipe})
+        # The record is written first: what the state does not know yet is learnt again.
+        del old.epochs[int(state_of(self.folder)["epoch"]) :]
+        return old.planned(self.recipe)
 
     def run(self, found: Distillation, watched: Watched | None) -> Distillation:
         crops = self._crops(self.learnt)
@@ -223,7 +143,7 @@ class _Work:
             with self.watch("asking the teacher") as progress:
                 lessons.answers.of(round_, progress)
         with self.watch("distilling") as progress:
-            while not found.finished:
+            while distiller.epoch < self.recipe.schedule.epochs:
                 since = time.monotonic()
                 figures = distiller.run_epoch(progress)
                 figures |= self._figures(distiller, lessons, looked_at, truth, watched)
@@ -238,7 +158,6 @@ class _Work:
         if (self.folder / STATE).is_file():
             distiller = Distiller(blank_student(self.recipe), self.recipe, lessons)
             distiller.resume(state_of(self.folder))
-            del found.epochs[distiller.epoch :]
             self.say(f"Going on after {distiller.epoch} epochs.")
             return distiller
         part = self.recipe.student
@@ -258,13 +177,14 @@ class _Work:
         return distiller
 
     def _keep(self, distiller: Distiller, found: Distillation) -> None:
-        """State and record on disk; who is stopped between the two has an epoch to repeat."""
-        write_state(self.folder / STATE, distiller.state())
+        """Record and state on disk; who is stopped between the two has an epoch to repeat."""
         found.write(self.folder)
+        write_state(self.folder / STATE, distiller.state())
 
     def _lessons(self, crops: Tensor) -> Lessons:
         views = Views(crops, PLANS[self.recipe.views.strength], seed=self.recipe.schedule.seed)
-        answers = Answers(self.teacher, views, self.answers, key=f"{self.dataset.digest} {self.photos is not None}")
+        faces = f"{faces_digest(self.learnt)} {self.photos is not None}"
+        answers = Answers(self.teacher, views, self.answers, key=faces)
         with self.watch("asking the teacher") as progress:
             plain = answers.of(0, progress)
         return Lessons(
@@ -276,8 +196,7 @@ class _Work:
         )
 
     def _crops(self, rows: Sequence[Row]) -> Tensor:
-        assert self.dataset.facts.crops is not None
-        side = self.dataset.facts.crops.side_px
+        side = crop_facts(self.dataset).side_px
         with self.watch("reading faces") as progress:
             if self.photos is not None:
                 return planes(recut_crops(self.dataset, rows, self.photos, side, progress=progress))
@@ -325,48 +244,12 @@ def choose_faces(dataset: Dataset, recipe: StudentRecipe) -> tuple[tuple[Row, ..
     return tuple(learnt[at] for at in random.permutation(len(learnt))), validation
 
 
+def faces_digest(rows: Sequence[Row]) -> str:
+    """Of photos in their order: a teacher's answers are about these and no others."""
+    return hashlib.sha256("\n".join(f"{row.path} {row.sha256}" for row in rows).encode()).hexdigest()
+
+
 def labels_of(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     """Ages in years and genders (1 female, 0 male) `(n,)` each, NaN where not known."""
-    ages = [float(row.labels.get("age_years", math.nan)) for row in rows]
-    genders = [{"female": 1.0, "male": 0.0}.get(str(row.labels.get("gender")), math.nan) for row in rows]
-    return torch.tensor(ages), torch.tensor(genders)
-
-
-def state_of(folder: Path) -> dict[str, Any]:
-    """The state of a distillation.
-
-    Raises:
-        DatasetError: there is none yet, or it is damaged.
-    """
-    path = folder / STATE
-    if not path.is_file():
-        raise DatasetError(f"the distillation in {str(folder)!r} has not come to the end of an epoch yet")
-    return read_state(path, hint="begin anew with --fresh")
-
-
-def load_student_of(folder: Path) -> tuple[Distillation, Student]:
-    """The record and the student, with its averaged weights, of a distillation; which need not be finished."""
-    found = Distillation.read(folder)
-    student = blank_student(found.recipe)
-    student.load_state_dict(state_of(folder)["average"])
-    return found, student.eval()
-
-
-def tell_all(student: Student, faces: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Unit embeddings `(n, d)` of faces `(n, 3, s, s)` uint8, told ages in years and gender logits `(n,)`."""
-    parts = []
-    device = next(student.parameters()).device
-    with torch.inference_mode():
-        for start in range(0, len(faces), _BATCH):
-            parts.append(student.tell(resized(faces[start : start + _BATCH], student.side_px).float().to(device)))
-    unit = functional.normalize(torch.cat([part.embeddings for part in parts]).float(), dim=1).cpu()
-    if parts[0].age_logits is None or parts[0].gender_logit is None:
-        return unit, None, None
-    shares = torch.cat([part.age_logits for part in parts if part.age_logits is not None]).float().softmax(1).cpu()
-    ages = (shares.cumsum(1) < 0.5).sum(1).float()
-    return unit, ages, torch.cat([part.gender_logit for part in parts if part.gender_logit is not None]).cpu()
-
-
-def planes(crops: Pixels) -> Tensor:
-    """Crops `(n, s, s, 3)` as `(n, 3, s, s)`."""
-    return torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
+    known = [known_of(row) for row in rows]
+    return torch.tensor([age for age, _ in known]), torch.tensor([FEMALE[gender] for _, gender in known])

@@ -14,7 +14,7 @@ from likeness.data.dataset import Dataset
 from likeness.data.manifest import Row, Split
 from likeness.data.splits import person_key
 from likeness.errors import DatasetError
-from likeness.evaluate.predictions import known_of
+from likeness.evaluate.predictions import FEMALE, known_of
 from likeness.train.crops import Crops, load_crops
 from likeness.train.recipe import AttributesPart, Recipe
 
@@ -101,7 +101,6 @@ def _labelled_material(dataset: Dataset, recipe: Recipe) -> Material:
 
 
 def _labelled(dataset: Dataset, split: Split) -> Photos:
-    female = {"female": 1.0, "male": 0.0, "": np.nan}
     known = [(row, *known_of(row)) for row in sorted(dataset.of_split(split), key=lambda row: row.path)]
     kept = [(row, age, gender) for row, age, gender in known if np.isfinite(age) or gender]
     if not kept:
@@ -109,7 +108,7 @@ def _labelled(dataset: Dataset, split: Split) -> Photos:
             f"no photo of the split {split} of {str(dataset.folder)!r} has an age or a gender",
             hint="the labels are called age_years and gender (female, male); UTKFace and IMDB-WIKI have them",
         )
-    labels = np.array([(age, female[gender]) for _, age, gender in kept], np.float32)
+    labels = np.array([(age, FEMALE[gender]) for _, age, gender in kept], np.float32)
     rows = tuple(row for row, _, _ in kept)
     return Photos(rows, labels, tuple(sorted({row.identity for row in rows} - {""})))
 

@@ -68,23 +68,23 @@ def export_onnx(
         example = torch.zeros(2, spec.side_px, spec.side_px, 3, dtype=torch.uint8)
         write_model(convert_to_onnx(exportable(quiet, spec), example, INPUT, outputs, {0: torch.export.Dim("n")}), part)
         found = run_outputs(part, probes)
-        parity = check_parity(f"the ONNX file {target.name}", expected[0], found[0])
-        for name, ours, theirs in zip(outputs[1:], expected[1:], found[1:], strict=True):
-            check_numbers(f"{name} of the ONNX file {target.name}", ours, theirs)
+        parity = check_parity(f"the ONNX file {target.name}", expected[0], found[outputs[0]])
+        for name, ours in zip(outputs[1:], expected[1:], strict=True):
+            check_numbers(f"{name} of the ONNX file {target.name}", ours, found[name])
         part.replace(target)
     return parity
 
 
 def run_onnx(path: Path, crops: Pixels) -> Vector:
     """Raw embeddings `(n, d)` of crops `(n, s, s, 3)` uint8 by a file of `export_onnx`, run as users will run it."""
-    return run_outputs(path, crops)[0]
+    return next(iter(run_outputs(path, crops).values()))
 
 
-def run_outputs(path: Path, crops: Pixels) -> list[Vector]:
-    """All outputs, as `run_onnx`."""
+def run_outputs(path: Path, crops: Pixels) -> dict[str, Vector]:
+    """All outputs by name, as `run_onnx`."""
     session = Session(path)
-    parts = [session.run(**{INPUT: crops[start : start + _BATCH]}) for start in range(0, len(crops), _BATCH)]
-    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+    parts = [session.run_named(**{INPUT: crops[start : start + _BATCH]}) for start in range(0, len(crops), _BATCH)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def write_model(model: onnx.ModelProto, path: Path) -> None:

@@ -37,6 +37,9 @@ class CutPart(_Part):
         for stage, (left, (_, count)) in enumerate(zip(self.counts, STAGES, strict=True)):
             if not 1 <= left <= count:
                 raise ValueError(f"stage {stage + 1} of the teacher has {count} blocks, {left} cannot be kept of them")
+        for stage, (left, (width, _)) in enumerate(zip(self.inner, STAGES, strict=True)):
+            if not 1 <= left <= width:
+                raise ValueError(f"stage {stage + 1} of the teacher has {width} channels, {left} cannot be kept")
         return self
 
 

@@ -33,7 +33,7 @@ from likeness.train.parity import (
     run_network,
 )
 from likeness.train.phone import PHONE_INPUT, PHONE_OUTPUT
-from likeness.train.quantize import Quantized
+from likeness.train.quantize import Quantized, centred_cosine
 from likeness.types import Pixels, Vector
 
 if TYPE_CHECKING:
@@ -138,12 +138,15 @@ def quantize_tflite(
     finally:
         part.unlink(missing_ok=True)
     probes = crops if crops is not None else probe_crops(_side_px(source))
-    near = cosines(run_tflite(target, probes), run_tflite(source, probes))
+    vectors, floats = (run_tflite(path, probes) for path in (target, source))
+    near = cosines(vectors, floats)
     return Quantized(
         bytes_before=source.stat().st_size,
         bytes_after=target.stat().st_size,
         mean_cosine=float(near.mean()),
         min_cosine=float(near.min()),
+        centred_cosine=centred_cosine(vectors, floats),
+        told_apart={},
         crops=len(probes),
         ms_before=_ms_a_face(source, probes),
         ms_after=_ms_a_face(target, probes),
