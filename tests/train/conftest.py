@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from continual_world import World, make_world
 from varied_people import Said, write_varied
 
 from likeness.bundle import PACKAGED, Bundle
@@ -69,6 +70,12 @@ def short(hard: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = load_recipe("softmax-resnet50", ["loop.epochs=4", "data.hold_photos=6", "data.workers=0"], smoke=True)
     train(hard, recipe, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A small network that knows six people, and batches of new ones."""
+    return make_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="session")

@@ -2,107 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from continual_world import FIRST, OLD, SECOND, STRANGERS, TERMS, Stopped, World, recipe, step, stop_at
 from patterned_people import write_patterned
 
 from likeness.bundle import PACKAGED, Bundle
 from likeness.data.dataset import Dataset
-from likeness.errors import Conflict, DatasetError, PersonNotFound, RunDiffers
+from likeness.errors import Conflict, DatasetError, InputError, PersonNotFound, RunDiffers, StorageError
 from likeness.evaluate.dataset import embed_dataset
 from likeness.evaluate.report import read_report
 from likeness.settings import Settings
 from likeness.train.continual import continue_bundle
-from likeness.train.export import export_run
-from likeness.train.loop import train
-from likeness.train.memory import EXEMPLAR, HELD, Memory, forget_person, rows_used
-from likeness.train.recipe import Recipe, load_recipe
+from likeness.train.erasure import forget_person
+from likeness.train.memory import EXEMPLAR, HELD, STATE, Memory, rows_used
 from likeness.train.run import Run
 from likeness.train.steps import Asked, Places, Stepped
-
-OLD, FIRST, SECOND, STRANGERS = ([f"{kind}-{number}" for number in range(6)] for kind in ("old", "one", "two", "else"))
-
-CHANGES = ("loop.epochs=3", "data.workers=0", "data.batch_size=16", "data.augment=none", "data.hold_photos=4")
-
-
-class Stopped(BaseException):
-    """Ends a training as abruptly as an exception can."""
-
-
-@dataclass(frozen=True)
-class World:
-    """A network that knows the people of `old`, two batches of new ones, and strangers."""
-
-    start: Bundle
-    old: Dataset
-    first: Dataset
-    second: Dataset
-    strangers: Dataset
-
-
-@contextmanager
-def watch(what: str) -> Iterator[object]:
-    yield lambda done, total: None
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    folder = tmp_path_factory.mktemp("world")
-    old = write_patterned(folder / "old", OLD, of_each=12)
-    others = write_patterned(folder / "others", [f"apart-{number}" for number in range(4)], of_each=4)
-    known = write_patterned(folder / "known", OLD, of_each=12, split="train", seed=1)
-    for row in others.rows:
-        (known.folder / row.path).parent.mkdir(parents=True, exist_ok=True)
-        (known.folder / row.path).hardlink_to(others.path(row))
-    known = replace(known, rows=(*known.rows, *(replace(row, split="validation") for row in others.rows)))
-    changes = ["loop.epochs=12", "data.workers=0", "network.side_px=32", "data.augment=none"]
-    train(known, load_recipe("softmax-resnet50", changes, smoke=True), folder / "run")
-    return World(
-        start=export_run(folder / "run", folder / "start", dataset=known, keep_classes=True).bundle,
-        old=old,
-        first=write_patterned(folder / "first", FIRST, of_each=10),
-        second=write_patterned(folder / "second", SECOND, of_each=10),
-        strangers=write_patterned(folder / "strangers", STRANGERS, of_each=8, split="test"),
-    )
-
-
-def recipe(*changes: str) -> Recipe:
-    return load_recipe("continue", [*CHANGES, "optimiser.learning_rate=1e-3", *changes])
-
-
-def step(
-    world: World,
-    folder: Path,
-    people: Dataset,
-    *changes: str,
-    start: Bundle | None = None,
-    watching: object = watch,
-    fresh: bool = False,
-    name: str | None = None,
-    say: Callable[[str], None] = lambda text: None,
-    **asked: object,
-) -> Stepped:
-    begun = (folder / "memory" / "memory.json").is_file()
-    told = {"budget": 1.0, "exemplars": 40, "old": None if begun else world.old.folder} | asked
-    return continue_bundle(
-        start or world.start,
-        people.folder,
-        recipe(*changes),
-        Places(folder / "memory", folder / "models", name),
-        Asked(**told),
-        settings=Settings.load(),
-        say=say,
-        watch=watching,
-        fresh=fresh,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +36,12 @@ def one(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Stepped
 
 @pytest.fixture(scope="module")
 def two(world: World, one: tuple[Stepped, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Stepped, Path]:
-    """A second step on top of the first."""
+    """A second step on top of the first, where a photo was left that the memory does not have."""
     folder = tmp_path_factory.mktemp("second") / "steps"
     shutil.copytree(one[1], folder)
+    left = folder / "memory" / "crops" / "zzz" / "0.png"
+    left.parent.mkdir()
+    shutil.copyfile(world.strangers.path(world.strangers.rows[0]), left)
     return step(world, folder, world.second, start=one[0].bundle), folder
 
 
@@ -181,6 +106,7 @@ def test_the_memory_is_bounded_and_knows_everybody_after_two_steps(two):
     memory = Memory.read(folder / "memory")
     each = Counter(row.identity for row in rows_used(memory.dataset.rows, EXEMPLAR))
     assert set(each) == {*OLD, *FIRST, *SECOND} == set(memory.centres)
+    assert memory.state.exemplars == 40, "as before, where nothing else is asked for"
     assert set(each.values()) == {40 // 18}
     files = {path.relative_to(memory.folder).as_posix() for path in (memory.folder / "crops").rglob("*.png")}
     assert files == {row.path for row in memory.dataset.rows}, "what is not remembered is deleted"
@@ -189,7 +115,7 @@ def test_the_memory_is_bounded_and_knows_everybody_after_two_steps(two):
     assert courses == {0: 3, 1: 2, 2: 1}
     assert set(found.report["forgetting"]["named"]["of_steps"]) == {0, 1}
     assert found.bundle.manifest.origin["continued"] == {"series": "start", "step": 2, "from": "start-1"}
-    assert not any("zzz" in name for name in files)
+    assert not (memory.folder / "crops" / "zzz").exists(), "what was left is gone too"
 
 
 def test_the_memory_goes_with_one_bundle_only(world, one, tmp_path):
@@ -204,11 +130,15 @@ def test_who_withdraws_is_gone_from_the_memory(two, tmp_path):
     shutil.copytree(two[1] / "memory", folder)
     unfinished = folder / "steps" / "003" / "data"
     write_patterned(unfinished, [OLD[2], "new"], of_each=2)
+    # Of a step that was stopped when it was finished, and of a beginning that was.
+    write_patterned(folder / "steps" / "002" / "data", [OLD[2], "new"], of_each=2)
+    write_patterned(folder / "begun" / "arrived", [OLD[2], "new"], of_each=2)
     assert forget_person(folder, "OLD 2") == 4 + 2
     memory = Memory.read(folder)
     assert OLD[2] not in memory.centres
     assert not any(row.identity == OLD[2] for row in memory.dataset.rows)
     assert not unfinished.exists()
+    assert (folder / "steps" / "002" / "report" / "report.json").is_file()
     for path in folder.rglob("*"):
         assert OLD[2] not in path.as_posix()
         if path.is_file():
@@ -217,51 +147,39 @@ def test_who_withdraws_is_gone_from_the_memory(two, tmp_path):
         forget_person(folder, OLD[2])
 
 
-def test_a_step_beyond_its_budget_is_not_published_and_is_within_a_larger_one(world, tmp_path, command, monkeypatch):
-    naive = {"rehearse": False, "protect": False, "verify": (world.strangers, "test")}
-    refused = step(world, tmp_path, world.first, "optimiser.learning_rate=3e-3", budget=0.01, **naive)
-    assert refused.refusal is not None
-    assert refused.refusal.exit_code == 6
-    assert "rank-1 of old people fell" in refused.refusal.message
-    assert refused.report["published"] is False
-    assert json.loads((refused.page.parent / "report.json").read_text())["over_budget"]
-    assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
-    memory = Memory.read(tmp_path / "memory")
-    assert memory.step == 0
-    assert not any(row.identity in FIRST for row in memory.dataset.rows)
-    # Asked for again by the command, it is not trained again, but measured.
-    monkeypatch.setenv("LIKENESS_MODELS", str(tmp_path / "models"))
-    places = ("--data", world.first.folder, "--memory", tmp_path / "memory", "--verify", world.strangers.folder)
-    sets = [word for change in (*CHANGES, "optimiser.learning_rate=3e-3") for word in ("--set", change)]
-    more = ("--exemplars", 40, *sets)
-    said = command("train", "--continue", world.start.folder, *places, *more, "--budget", "0.01")
-    assert said.code == 6
-    assert "was not published" in said.err
-    assert "over budget" in said.out
-    # Old galleries lost more than old people did: at a budget between the two the space decides.
-    galleries = refused.report["old_galleries"]["old people"]["lost"]
-    assert refused.report["old_people"]["lost"] < 0.2 < galleries
-    said = command("train", "--continue", world.start.folder, *places, *more, "--budget", "0.2", "--keep-space")
-    assert said.code == 6
-    assert "in old galleries fell" in said.err
-    said = command(
-        *("train", "--continue", world.start.folder, *places, *more),
-        *("--budget", "0.2", "--json", "--report", tmp_path / "told"),
-    )
-    assert said.code == 0, said.err
-    assert "gallery re-embed --model start-1" in said.err
-    told = json.loads(said.out)
-    assert told["training"]["seconds"] == refused.report["training"]["seconds"]
-    assert told["published"] is True
-    assert Path(told["bundle"]) == tmp_path / "models" / "start-1"
-    assert (tmp_path / "told" / "report.html").is_file()
-    memory, made = Memory.read(tmp_path / "memory"), Bundle.read(tmp_path / "models" / "start-1")
-    assert memory.step == 1
-    assert made.manifest.embedding.space != world.start.manifest.embedding.space
-    assert memory.first.manifest.embedding == made.manifest.embedding, "later steps are held to this one"
-    said = command("train", "--memory", tmp_path / "memory", "--forget", OLD[0])
-    assert said.code == 0
-    assert OLD[0] not in Memory.read(tmp_path / "memory").centres
+def test_who_withdraws_while_the_memory_begins_is_gone_too(world, tmp_path):
+    with pytest.raises(Stopped):
+        step(world, tmp_path, world.first, watching=stop_at("remembering"))
+    folder = tmp_path / "memory"
+    assert not (folder / STATE).exists()
+    assert forget_person(folder, OLD[0]) == len(world.old.rows)
+    assert [path.name for path in folder.iterdir()] == [".lock"]
+
+
+def test_what_shows_people_and_cannot_be_deleted_is_said(one, tmp_path):
+    folder = tmp_path / "memory"
+    shutil.copytree(one[1] / "memory", folder)
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "begun").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="begun' cannot be deleted"):
+        forget_person(folder, OLD[0])
+
+
+def test_a_model_that_began_with_a_forbidden_one_forbids_commercial_use_too(world, two):
+    found = two[0].bundle.manifest.licence
+    assert world.start.manifest.licence.commercial is False
+    assert found.commercial is False
+    assert TERMS in found.data
+    assert TERMS in found.note
+
+
+def test_a_memory_without_room_for_everybody_is_refused_before_the_training(world, tmp_path):
+    with pytest.raises(InputError, match="5 exemplars and would have 6 people"):
+        step(world, tmp_path, world.first, exemplars=5)
+    with pytest.raises(InputError, match="11 exemplars and would have 12 people"):
+        step(world, tmp_path, world.first, exemplars=11, watching=stop_at("training"))
+    with pytest.raises(Stopped):
+        step(world, tmp_path, world.first, exemplars=12, watching=stop_at("training"))
 
 
 def test_a_step_that_is_stopped_goes_on_to_the_same_network(world, one, tmp_path):
@@ -333,15 +251,8 @@ def first_step(start: Bundle, known: Dataset, new: Dataset, folder: Path) -> Ste
         Asked(old=known.folder),
         settings=Settings.load(),
         say=lambda text: None,
-        watch=_stop_at_training,
+        watch=stop_at("training"),
     )
-
-
-@contextmanager
-def _stop_at_training(what: str) -> Iterator[object]:
-    if what == "training":
-        raise Stopped
-    yield lambda done, total: None
 
 
 def test_people_to_measure_on_must_not_be_learnt(world, tmp_path):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageEnhance
 
+from attribute_bundles import write_bundle
 from likeness.bundle import PACKAGED, Bundle
 from likeness.data.dataset import Dataset
 from likeness.errors import Conflict, ModelError
 from likeness.evaluate.dataset import embed_dataset
 from likeness.settings import Settings
+from likeness.train.checkpoint import load_trained
 from likeness.train.finetune import FineTuned, Places, fine_tune, fitted_recipe
 from likeness.train.recipe import Recipe, load_recipe
 
@@ -29,8 +33,8 @@ def watch(what: str) -> Iterator[object]:
     yield lambda done, total: None
 
 
-def recipe(epochs: int = 1) -> Recipe:
-    return load_recipe("fine-tune", [f"loop.epochs={epochs}", "data.workers=0", "data.batch_size=8"])
+def recipe() -> Recipe:
+    return load_recipe("fine-tune", ["loop.epochs=1", "data.workers=0", "data.batch_size=8"])
 
 
 def old() -> Bundle:
@@ -41,14 +45,22 @@ def places(folder: Path) -> Places:
     return Places(run=folder / "run", target=folder / "mine", cache=folder / "cache")
 
 
-def tuned(photos: Path, folder: Path, *, epochs: int = 1, watching: object = watch, fresh: bool = False) -> FineTuned:
+def tuned(
+    photos: Path,
+    folder: Path,
+    *,
+    base: Bundle | None = None,
+    watching: object = watch,
+    say: Callable[[str], None] = lambda text: None,
+    fresh: bool = False,
+) -> FineTuned:
     return fine_tune(
-        old(),
+        base or old(),
         photos,
-        recipe(epochs),
+        recipe(),
         places(folder),
         settings=Settings.load(),
-        say=lambda text: None,
+        say=say,
         watch=watching,
         fresh=fresh,
     )
@@ -106,11 +118,16 @@ def test_what_is_said_is_kept_beside_the_training(done):
     assert kept["held_photos"]["probes"] == 16
     found.bundle.verify()
     assert found.bundle.manifest.embedding.space != old().manifest.embedding.space
+    licence, base = found.bundle.manifest.licence, old().manifest.licence
+    assert licence.weights == f"trained on your own photos; derived from: {base.weights}"
+    assert base.data in licence.data
+    assert licence.commercial is None, "a yes of the base says nothing of one's own photos"
 
 
 @pytest.mark.slow
-def test_a_fine_tuning_that_is_stopped_goes_on_to_the_same_figures(done, photos, tmp_path):
-    found, _ = done
+def test_a_fine_tuning_that_is_stopped_goes_on_to_the_same_network(done, photos, tmp_path):
+    found, folder = done
+    shutil.copytree(folder / "run" / "data", tmp_path / "run" / "data")  # the same photos are not cropped again
 
     @contextmanager
     def stopping(what: str) -> Iterator[object]:
@@ -123,9 +140,17 @@ def test_a_fine_tuning_that_is_stopped_goes_on_to_the_same_figures(done, photos,
     with pytest.raises(Stopped):
         tuned(photos, tmp_path, watching=stopping)
     assert not (tmp_path / "mine").exists()
-    again = tuned(photos, tmp_path)
+    with pytest.raises(Stopped):  # when it is trained: the same weights would be exported to the same file
+        tuned(photos, tmp_path, say=_stop_at_export)
+    again = load_trained(tmp_path / "run")
     assert again.run.epochs == found.run.epochs
-    assert again.held == found.held
+    ours, theirs = again.network.state_dict(), load_trained(folder / "run").network.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def _stop_at_export(text: str) -> None:
+    if text.startswith("Exporting"):
+        raise Stopped
 
 
 @pytest.mark.slow
@@ -149,6 +174,18 @@ def test_the_recipe_takes_side_and_dimension_of_the_bundle():
 def test_a_detector_cannot_be_fine_tuned():
     with pytest.raises(ModelError, match="mtcnn is no embedder"):
         fitted_recipe(recipe(), Bundle.read(PACKAGED / "mtcnn"))
+
+
+def test_a_bundle_that_tells_age_and_gender_is_said_to_lose_them(samples, tmp_path):
+    told: list[str] = []
+    base = write_bundle(tmp_path / "tells", role="embedder", side_px=150)
+    with pytest.raises(Stopped):
+        tuned(samples / "people", tmp_path, base=base, watching=_stop_at_once, say=told.append)
+    assert any("tells age and gender too" in text for text in told)
+    told.clear()
+    with pytest.raises(Stopped):
+        tuned(samples / "people", tmp_path / "again", watching=_stop_at_once, say=told.append)
+    assert not told
 
 
 def test_beginning_anew_deletes_no_folder_that_holds_no_training(samples, tmp_path):

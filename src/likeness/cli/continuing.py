@@ -26,7 +26,7 @@ _OPTIONS = (
     click.option("--old", type=_FOLDER, help="With --continue, at first: people whom the bundle knows already."),
     click.option("--verify", type=_FOLDER, help="With --continue: a data set, whose split test is measured on."),
     click.option("--budget", type=float, metavar="SHARE", help="How much a figure may fall; 0.02 unless said."),
-    click.option("--exemplars", type=int, metavar="N", help="Photos kept to learn again, of all; 2000 unless said."),
+    click.option("--exemplars", type=int, metavar="N", help="Photos kept to learn again, of all; 2000 at first."),
     click.option("--keep-space", is_flag=True, help="Refuse a step that cannot search old galleries."),
     click.option("--report", type=_FOLDER, help="With --continue: a copy of the report goes here."),
     click.option("--forget", metavar="PERSON", help="With --memory: delete all that it keeps of a person."),
@@ -108,10 +108,9 @@ def run(
         models=Path(settings.models).expanduser(),
         name=name,
     )
-    defaults = Asked()
     step = Asked(
-        budget=defaults.budget if asked.budget is None else asked.budget,
-        exemplars=defaults.exemplars if asked.exemplars is None else asked.exemplars,
+        budget=Asked().budget if asked.budget is None else asked.budget,
+        exemplars=asked.exemplars,
         old=asked.old,
         verify=verify,
         keep_space=asked.keep_space,
@@ -168,7 +167,7 @@ def _show(flags: Flags, done: Stepped, memory: Path, report: Path | None) -> int
 def _forget(flags: Flags, asked: Wanted) -> int:
     if asked.memory is None or asked.forget is None or asked.bundle is not None:
         raise click.UsageError("--forget PERSON goes with --memory FOLDER alone")
-    from likeness.train.memory import forget_person
+    from likeness.train.erasure import forget_person
 
     photos = forget_person(asked.memory, asked.forget)
     if flags.output.as_json:

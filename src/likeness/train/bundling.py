@@ -12,7 +12,7 @@ from torch import nn
 
 from likeness.bundle import MANIFEST, Bundle, place_folder, write_manifest
 from likeness.errors import Conflict, DatasetError, InputError
-from likeness.manifest import InputSpec
+from likeness.manifest import InputSpec, Licence
 from likeness.train.onnx_export import OUTPUT, export_onnx
 from likeness.train.parity import Parity
 from likeness.train.quantize import Quantized, quantize_onnx
@@ -26,6 +26,8 @@ TOLD = (AGE_LOGITS, GENDER_LOGIT)
 """Outputs of a network that tells age and gender."""
 _FORBIDS = re.compile(r"non-?commercial|research only", re.IGNORECASE)
 WEIGHTS = "not stated: trained with Likeness; the licences of the data and of the weights it began with apply"
+OWN_PHOTOS = "trained on your own photos"
+"""Words on the weights of a bundle that was taught more."""
 Say = Callable[[str], None]
 
 
@@ -136,14 +138,35 @@ def _write_network(written: Written, folder: Path, say: Say) -> tuple[Parity, Qu
     return parity, quantized
 
 
-def licence_facts(weights: str, data: str) -> dict[str, Any]:
+def licence_facts(weights: str, data: str, base: Licence | None = None) -> dict[str, Any]:
     """The manifest's words on licences: of the weights, and of the data that they learnt from.
 
-    Nobody says here that commercial use is allowed; that the data's terms forbid it is known.
+    `base` is the licence of the bundle that the weights began with, or were taught by. Nobody says here that commercial
+    use is allowed; that the terms of the data, or of the base, forbid it is known, and stays.
     """
-    return {
+    facts = {
         "code": "Apache-2.0",
         "weights": weights,
         "data": data or "not stated",
-        "commercial": False if _FORBIDS.search(data) else None,
+        "commercial": False if _FORBIDS.search(f"{weights} {data}") else None,
     }
+    if base is None:
+        return facts
+    facts |= {key: _joined(str(facts[key]), its) for key, its in (("weights", base.weights), ("data", base.data))}
+    if base.commercial is False:
+        rests_on = base.note or f"weights: {base.weights}; data: {base.data}"
+        heading = "what this is derived from forbids commercial use: "
+        facts |= {"commercial": False, "note": heading + rests_on.removeprefix(heading)}
+    return facts
+
+
+def _joined(own: str, base: str) -> str:
+    """Words on a bundle with those on what it is derived from; what these say already is not said again."""
+    return base if own in base else f"{own}; derived from: {base}"
+
+
+def tell_dropped(bundle: Bundle, say: Say) -> None:
+    """Say that a bundle tells age and gender, where it does, and that what is made of its network will not."""
+    if bundle.manifest.attributes is not None:
+        name = bundle.manifest.name
+        say(f"{name} tells age and gender too; what is made of it here gives embeddings alone. Keep {name} for these.")

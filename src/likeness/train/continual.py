@@ -7,7 +7,6 @@ forgot no more than its budget becomes a bundle.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,12 @@ from likeness.evaluate.report import expect_extra
 from likeness.settings import Settings
 from likeness.train.arrivals import compose, material_of, read_people
 from likeness.train.beginning import open_memory
-from likeness.train.bundling import expect_name
+from likeness.train.bundling import expect_name, tell_dropped
 from likeness.train.checkpoint import read_base
 from likeness.train.continual_task import ContinualTask, Teacher
+from likeness.train.erasure import remove
 from likeness.train.from_bundle import Watch, centres_of, embed_crops, fitted_recipe, keep_base
+from likeness.train.herding import share_of_each
 from likeness.train.judgement import judge
 from likeness.train.loop import MakeTask, Say, train
 from likeness.train.material import Material, crops_of
@@ -59,6 +60,7 @@ def continue_bundle(
 
     Raises:
         DatasetError: nobody new arrived, too few people, or people to measure on are learnt.
+        InputError: there is no room for an exemplar of each person.
         Conflict: the memory goes with another bundle, one of the name is there, or a name is another person's.
         ModelError: the bundle's network cannot be trained further.
         RunDiffers: the step's folder holds a training of other photos or another recipe.
@@ -69,13 +71,14 @@ def continue_bundle(
         )
     recipe = fitted_recipe(recipe, old, "continual")
     expect_extra()
+    tell_dropped(old, say)
     with alone(places.memory):
         memory = open_memory(old, recipe, places.memory, asked, settings, say, watch)
         name = places.name or f"{memory.state.series}-{memory.step + 1}"
         expect_name(name)
         folder = memory.folder / STEPS / f"{memory.step + 1:03d}"
         if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
         expect_free(places.models / name, folder / MADE)
         step = Step(old, memory, folder, name, asked, say, watch)
         keep_base(old, folder)
@@ -83,9 +86,9 @@ def continue_bundle(
         dataset = compose(memory, arrived, recipe, folder)
         _expect_themselves(step, dataset)
         material = material_of(dataset, list(memory.centres), rehearse=asked.rehearse)
+        share_of_each(memory.state.exemplars, len(material.learnt.people))
         if asked.verify is not None:
             expect_apart(*asked.verify, material.learnt.people)
-        began = f"{old.manifest.name} {old.manifest.version}"
         make = _maker(step, dataset, material)
         with watch("training") as progress:
             run = train(
@@ -96,7 +99,7 @@ def continue_bundle(
                 progress=progress,
                 make_task=make,
                 material=material,
-                started_from=began,
+                base=old.manifest,
             )
         return judge(step, dataset, run, places)
 

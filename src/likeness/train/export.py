@@ -109,7 +109,7 @@ def describe_bundle(run: Run, model: Path, *, name: str, licence: str = WEIGHTS,
             # Where no epoch was chosen, what is watched are photos of people who are learnt.
             if key.startswith("validation/") and run.recipe.loop.keep == "best"
         ],
-        "licence": licence_facts(licence, data.licence),
+        "licence": licence_facts(licence, data.licence, run.base_licence),
         "origin": {
             "recipe": _told(run.recipe),
             "started_from": run.started_from or "random weights or ImageNet's, as the recipe says",

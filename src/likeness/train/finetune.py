@@ -20,7 +20,7 @@ from likeness.evaluate.calibrate import calibrate_dataset
 from likeness.evaluate.calibrated import write_calibrated
 from likeness.evaluate.dataset import calibration_of, embed_dataset
 from likeness.settings import Settings
-from likeness.train.bundling import expect_name
+from likeness.train.bundling import OWN_PHOTOS, expect_name, tell_dropped
 from likeness.train.checkpoint import BASE, read_base
 from likeness.train.export import export_run
 from likeness.train.from_bundle import (
@@ -100,6 +100,7 @@ def fine_tune(
     """
     folder, target = places.run, places.target
     recipe = fitted_recipe(recipe, old)
+    tell_dropped(old, say)
     expect_name(target.name)
     _expect_place(target, folder, recipe, fresh=fresh)
     if fresh and (folder / RECORD).is_file():
@@ -113,10 +114,9 @@ def fine_tune(
             "nobody to learn has four photos or more, so none can be held back to tell whether it became better",
             hint="five photos of each person do well",
         )
-    began = f"{old.manifest.name} {old.manifest.version}"
     make = _maker(folder, dataset, recipe)
     with watch("training") as progress:
-        run = train(dataset, recipe, folder, say=say, progress=progress, make_task=make, started_from=began)
+        run = train(dataset, recipe, folder, say=say, progress=progress, make_task=make, base=old.manifest)
     new = _exported(old, dataset, run, places, say, watch)
     held, others = _compare(old, new, dataset, run, places.cache, watch)
     if held.people < LEAST_PEOPLE:
@@ -193,11 +193,10 @@ def _exported(old: Bundle, dataset: Dataset, run: Run, places: Places, say: Say,
         return Bundle.read(places.target)
     aside = places.run / ASIDE
     shutil.rmtree(aside, ignore_errors=True)
-    licence = f"derived from {run.started_from} ({old.manifest.licence.weights}); trained on your own photos"
     name = places.target.name
     # As the old one looks at faces, so does the new: else their comparison would be about that.
     flip = bool(old.manifest.parameters.get("flip", False))
-    new = export_run(places.run, aside, dataset=dataset, name=name, licence=licence, flip=flip, say=say).bundle
+    new = export_run(places.run, aside, dataset=dataset, name=name, licence=OWN_PHOTOS, flip=flip, say=say).bundle
     try:
         with watch("calibrating") as progress:
             # Own: no digests of who these people are go into a bundle that may be passed on.

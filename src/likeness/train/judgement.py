@@ -15,15 +15,17 @@ from likeness.evaluate.bootstrap import ROUNDS
 from likeness.evaluate.dataset import model_facts
 from likeness.evaluate.forgetting_page import markdown
 from likeness.evaluate.report import write_report
+from likeness.train.bundling import OWN_PHOTOS
 from likeness.train.checkpoint import load_trained
+from likeness.train.erasure import REPORT, tidy
 from likeness.train.export import export_run
 from likeness.train.forgetting import forgetting
 from likeness.train.memory import EXEMPLAR, HELD, Memory, rows_used
 from likeness.train.parity import unit
-from likeness.train.publishing import calibrate_step, next_state, place_step, record_of, remembered, tidy
+from likeness.train.publishing import calibrate_step, next_state, place_step, record_of, remembered
 from likeness.train.run import Run
 from likeness.train.step_figures import Networks, keeps_space, measure_people, measure_strangers, over_budget
-from likeness.train.steps import MADE, REPORT, TABLES, Places, Step, Stepped
+from likeness.train.steps import MADE, TABLES, Places, Step, Stepped
 
 
 def judge(step: Step, dataset: Dataset, run: Run, places: Places) -> Stepped:
@@ -72,10 +74,9 @@ def _made(step: Step, dataset: Dataset, run: Run) -> Bundle:
         if found.manifest.name == step.name and found.manifest.origin.get("seconds") == run.seconds:
             return found
     shutil.rmtree(aside, ignore_errors=True)
-    licence = f"derived from {run.started_from} ({step.old.manifest.licence.weights}); trained on your own photos"
     flip = bool(step.old.manifest.parameters.get("flip", False))
     return export_run(
-        step.folder, aside, dataset=dataset, name=step.name, licence=licence, flip=flip, say=step.say
+        step.folder, aside, dataset=dataset, name=step.name, licence=OWN_PHOTOS, flip=flip, say=step.say
     ).bundle
 
 
@@ -96,7 +97,7 @@ def _next(step: Step, dataset: Dataset, made: Bundle, run: Run, figures: dict[st
         "old_galleries": {who: part and part["after_rank_1"] for who, part in figures["old_galleries"].items()},
     }
     record = record_of(memory, step.name, str(old["space"]) if same else made.manifest.embedding.space, more)
-    state = next_state(memory.state, made.path("model"), record)
+    state = next_state(memory.state, made.path("model"), record, same_space=same)
     if verified and old.get("verification") is None:
         state = state.model_copy(update={"steps": (*_with_verified(state.steps, verified["figures"]), record)})
     return Memory(memory.folder, state, memory.dataset, centres)

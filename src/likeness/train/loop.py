@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from likeness.data.dataset import Dataset
 from likeness.errors import DatasetError, InputError, RunDiffers
+from likeness.manifest import Manifest
 from likeness.train import run as record
 from likeness.train.keeping import Checkpoints, Keeper
 from likeness.train.learner import Feeds, Learner, training_batches
@@ -42,12 +43,13 @@ def train(
     progress: Counted = lambda done, total: None,
     make_task: MakeTask | None = None,
     material: Material | None = None,
-    started_from: str = "",
+    base: Manifest | None = None,
 ) -> Run:
     """Train, or go on with a training that was stopped; a finished one is left as it is.
 
     `progress` counts batches; `say` is told of weights and of each epoch's figures. `make_task` builds another task
-    than the recipe's own from the recipe and the number of people; `material` are other photos than the splits'.
+    than the recipe's own from the recipe and the number of people; `material` are other photos than the splits';
+    `base` is the bundle whose weights such a task begins with.
 
     Raises:
         DatasetError: the data set has no crops, or too few of them.
@@ -59,14 +61,14 @@ def train(
         raise DatasetError(f"{str(dataset.folder)!r} holds no aligned crops", hint="make them: likeness data crop")
     material = material or choose_material(dataset, recipe)
     if os.environ.get("LOCAL_RANK", "0") != "0":  # of several processes that train together one writes and speaks
-        run = _record(dataset, recipe, material, folder, started_from)
+        run = _record(dataset, recipe, material, folder, base)
         with _quiet():
             _fit(dataset, recipe, material, run, folder, _nothing, lambda done, total: None, make_task)
         return run
     with record.alone(folder):
         if fresh:
             record.erase(folder)
-        run = _record(dataset, recipe, material, folder, started_from)
+        run = _record(dataset, recipe, material, folder, base)
         if run.finished:
             say(f"This training is finished: {len(run.epochs)} epochs, the best was {run.best + 1}.")
             return run
@@ -77,7 +79,7 @@ def train(
         return run
 
 
-def _record(dataset: Dataset, recipe: Recipe, material: Material, folder: Path, started_from: str) -> Run:
+def _record(dataset: Dataset, recipe: Recipe, material: Material, folder: Path, base: Manifest | None) -> Run:
     assert dataset.facts.crops is not None
     new = Run(
         recipe=recipe,
@@ -94,7 +96,8 @@ def _record(dataset: Dataset, recipe: Recipe, material: Material, folder: Path, 
         ),
         people=material.learnt.people,
         held=tuple(row.path for row in material.held.rows),
-        started_from=started_from,
+        started_from=f"{base.name} {base.version}" if base else "",
+        base_licence=base.licence if base else None,
         commit=record.commit(),
         versions=record.versions(),
         machine=record.machine("cuda" if torch.cuda.is_available() else "cpu"),

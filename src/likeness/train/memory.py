@@ -18,14 +18,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from likeness.bundle import Bundle, place_folder, write_manifest
-from likeness.data.dataset import Dataset, Facts, replace_file, storage_error
+from likeness.data.dataset import FACTS, MANIFEST, Dataset, Facts, replace_file, storage_error
 from likeness.data.manifest import Row
-from likeness.data.splits import person_key
-from likeness.errors import Conflict, DatasetError, PersonNotFound
-from likeness.train.run import alone
+from likeness.errors import Conflict, DatasetError
 from likeness.types import Vector
 
-STATE, STEPS, FIRST = "memory.json", "steps", "first"
+STATE, STEPS, CROPS = "memory.json", "steps", "crops"
+BEGUN = "begun"
+"""Folder of the people whom the first network knew, until the memory is written."""
 DATA, ARRIVED = "data", "arrived"
 """Folders of a step that is not finished: all photos that it learns from, and those that are new."""
 EXEMPLAR, HELD, LEARN = "exemplar", "held", "learn"
@@ -38,6 +38,7 @@ class State(BaseModel):
     Attributes:
         series: what the first network was called. model: digest of the file of the last one.
         exemplars: how many there may be of all people together.
+        space_from: the step whose network began the embedding space that is in force.
         steps: figures after each step, the first of the network that began; they name nobody.
     """
 
@@ -47,6 +48,7 @@ class State(BaseModel):
     series: str
     model: str
     exemplars: int
+    space_from: int = 0
     steps: tuple[dict[str, Any], ...] = ()
 
 
@@ -89,12 +91,19 @@ class Memory:
     @property
     def first(self) -> Bundle:
         """The network that began the embedding space which is in force."""
-        return Bundle.read(self.folder / FIRST)
+        return Bundle.read(self.folder / _first_of(self.state))
+
+    @staticmethod
+    def parts(folder: Path) -> list[Path]:
+        """All that lies in a folder of a memory, finished or not, but for the lock and the steps."""
+        names = (BEGUN, CROPS, MANIFEST, FACTS, STATE, "*centres*", "first-*", ".first-*", f".{STATE}.*")
+        return [path for name in names for path in folder.glob(name)]
 
     def write(self, source: Path, first: Bundle) -> None:
         """Write the memory; photos that it does not have yet come from the folder `source`.
 
-        The state comes last: a memory without it, or with that of the step before, is written again by the same step.
+        The state comes last, and names what goes with it: a memory without it, or with that of the step before, is
+        written again by the same step, which finds the network and the centres that it began with.
 
         Raises:
             StorageError: it cannot be written.
@@ -103,8 +112,9 @@ class Memory:
             self.folder.mkdir(parents=True, exist_ok=True)
             for row in self.dataset.rows:
                 copy_photo(source / row.path, self.folder / row.path)
-            if first.folder != self.folder / FIRST:
-                place_folder(self.folder / FIRST, lambda aside: _keep_first(first, aside), replace=True)
+            place = self.folder / _first_of(self.state)
+            if first.folder != place:
+                place_folder(place, lambda aside: _keep_first(first, aside), replace=True)
             self.dataset.write()
             self._drop_others()
             self._write_centres()
@@ -112,6 +122,9 @@ class Memory:
             for path in self.folder.glob("centres-*"):
                 if path.name != _centres_of(self.state):
                     path.unlink()
+            for path in self.folder.glob("first-*"):
+                if path != place:
+                    shutil.rmtree(path)
         except OSError as error:
             raise storage_error(error, self.folder) from error
 
@@ -124,7 +137,7 @@ class Memory:
     def _drop_others(self) -> None:
         """Delete photos that the memory no longer has."""
         kept = {row.path for row in self.dataset.rows}
-        crops = self.folder / "crops"
+        crops = self.folder / CROPS
         for path in sorted(crops.rglob("*"), reverse=True):
             if path.is_dir():
                 if not any(path.iterdir()):
@@ -133,49 +146,8 @@ class Memory:
                 path.unlink()
 
 
-def forget_person(folder: Path, name: str) -> int:
-    """Delete all that a memory keeps of a person: photos, name, centre, and unfinished steps that learn from them.
-
-    What the network itself became by learning them stays in its weights.
-
-    Returns:
-        How many photos were deleted.
-
-    Raises:
-        PersonNotFound: the memory does not know them.
-    """
-    with alone(folder):
-        memory, key = Memory.read(folder), person_key(name)
-        gone = [row for row in memory.dataset.rows if person_key(row.identity) == key]
-        known = [each for each in memory.centres if person_key(each) == key]
-        unfinished = [path for path in (folder / STEPS).glob("*") if _names(path, key)]
-        if not gone and not known and not unfinished:
-            raise PersonNotFound(f"the memory {str(folder)!r} knows nobody called {name!r}")
-        for path in unfinished:
-            shutil.rmtree(path)
-        rows = [row for row in memory.dataset.rows if person_key(row.identity) != key]
-        centres = {each: vector for each, vector in memory.centres.items() if person_key(each) != key}
-        left = replace(memory, dataset=replace(memory.dataset, rows=tuple(rows)), centres=centres)
-        left.write(folder, left.first)
-        return len(gone)
-
-
-def _names(step: Path, key: str) -> bool:
-    """Whether a step that is not finished has photos of a person; so does one whose photos cannot be told."""
-    for part in (step / DATA, step / ARRIVED):
-        if not part.exists():
-            continue
-        try:
-            rows = Dataset.read(part).rows
-        except DatasetError:
-            return True
-        if any(person_key(row.identity) == key for row in rows):
-            return True
-    return False
-
-
-def expect_continues(memory: Memory, bundle: Bundle, budget: int) -> Memory:
-    """The memory with room for another number of exemplars, where it goes with this bundle.
+def expect_continues(memory: Memory, bundle: Bundle, budget: int | None) -> Memory:
+    """The memory where it goes with this bundle, with room for another number of exemplars where one is given.
 
     Raises:
         Conflict: it goes with another.
@@ -186,6 +158,8 @@ def expect_continues(memory: Memory, bundle: Bundle, budget: int) -> Memory:
             f"{bundle.manifest.name}",
             hint=f"continue {memory.state.steps[-1]['name']}, or begin another memory with --memory",
         )
+    if budget is None:
+        return memory
     return replace(memory, state=memory.state.model_copy(update={"exemplars": budget}))
 
 
@@ -197,11 +171,6 @@ def rows_used(rows: Sequence[Row], use: str) -> list[Row]:
 def relabelled(row: Row, **labels: str | float) -> Row:
     """The row with these labels instead of those of the same names."""
     return replace(row, labels={**row.labels, **labels})
-
-
-def without_surplus(rows: Sequence[Row], most: int) -> list[Row]:
-    """The rows without exemplars of a rank beyond `most`."""
-    return [row for row in rows if row.label("use") != EXEMPLAR or float(row.label("rank") or 0) <= most]
 
 
 def empty_memory(folder: Path, facts: Facts, bundle: Bundle, exemplars: int) -> Memory:
@@ -224,6 +193,11 @@ def copy_photo(source: Path, target: Path) -> None:
 def _centres_of(state: State) -> str:
     """The file of the centres after the last step: until a new state is written, the old one has its own."""
     return f"centres-{len(state.steps) - 1:03d}.npz"
+
+
+def _first_of(state: State) -> str:
+    """The folder of the network that began the embedding space: a new space has its own until the state tells of it."""
+    return f"first-{state.space_from:03d}"
 
 
 def _keep_first(bundle: Bundle, folder: Path) -> None:

@@ -12,6 +12,7 @@ from likeness.bundle import Bundle, InputSpec
 from likeness.data.dataset import Dataset
 from likeness.errors import Conflict, DatasetError, ModelError
 from likeness.evaluate.dataset import calibration_of, expect_template
+from likeness.train.bundling import tell_dropped
 from likeness.train.crops import load_crops
 from likeness.train.from_onnx import OnnxNetwork
 from likeness.train.material import by_person
@@ -39,6 +40,7 @@ def export_for_phone(
     manifest = bundle.manifest
     if manifest.embedding is None or manifest.input is None or not bundle.has("model"):
         raise ModelError(f"{manifest.name} is no embedder", hint="`likeness models list` says what each model does")
+    tell_dropped(bundle, say)
     if dataset is not None:
         expect_template(bundle, dataset)
     floats, bytes_ = folder / f"{manifest.name}.tflite", folder / f"{manifest.name}-int8.tflite"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -43,7 +42,13 @@ def expect_free(target: Path, aside: Path) -> None:
 def place_step(
     made: Bundle, old: Bundle, target: Path, facts: Mapping[str, Any], *, same_space: bool, metrics: Sequence[Any]
 ) -> Bundle:
-    """The new bundle in its place; in the old one's embedding space where that was measured to hold."""
+    """The new bundle in its place; in the old one's embedding space where that was measured to hold.
+
+    One that this step put there before it was stopped stays, unless another budget has decided on its space since.
+
+    Raises:
+        Conflict: another is there.
+    """
     assert old.manifest.embedding is not None
     told = made.manifest.model_dump(mode="json", exclude={"files"})
     told["origin"]["continued"] = dict(facts)
@@ -57,7 +62,12 @@ def place_step(
         (folder / MANIFEST).unlink()
         write_manifest(folder, told, roles)
 
-    return place_folder(target, fill) if not target.exists() else Bundle.read(target)
+    expect_free(target, made.folder)
+    if target.exists():
+        found = Bundle.read(target)
+        if found.manifest.embedding is not None and found.manifest.embedding.space == told["embedding"]["space"]:
+            return found
+    return place_folder(target, fill, replace=True)
 
 
 def calibrate_step(
@@ -147,17 +157,8 @@ def record_of(memory: Memory, bundle_name: str, space: str, more: Mapping[str, A
     }
 
 
-def next_state(state: State, model: Path, record: Mapping[str, Any]) -> State:
-    """The memory's state after a step."""
-    return state.model_copy(update={"model": sha256_of(model), "steps": (*state.steps, dict(record))})
-
-
-def tidy(step: Path) -> None:
-    """Delete what a finished step needs no more: photos, embeddings, the training; its report stays."""
-    for path in step.iterdir():
-        if path.name == "report":
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+def next_state(state: State, model: Path, record: Mapping[str, Any], *, same_space: bool) -> State:
+    """The memory's state after a step, whose network began a new embedding space or kept the one before."""
+    space_from = state.space_from if same_space else len(state.steps)
+    told = {"model": sha256_of(model), "steps": (*state.steps, dict(record)), "space_from": space_from}
+    return state.model_copy(update=told)

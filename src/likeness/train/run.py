@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from likeness import __version__
 from likeness.data.dataset import CropFacts, replace_file
 from likeness.errors import Conflict, DatasetError, RunDiffers
+from likeness.manifest import Licence
 from likeness.train.recipe import Recipe
 
 RECORD = "run.json"
@@ -51,7 +52,8 @@ class Run(BaseModel):
     """One training, finished or not.
 
     `epochs` holds the figures of each, `best` the number of the best by validation; `seconds` is the time spent in
-    all sittings. `started_from` says which weights it began with.
+    all sittings. `started_from` says which weights it began with, `base_licence` on what terms where they are a
+    bundle's.
     """
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
@@ -62,6 +64,7 @@ class Run(BaseModel):
     people: tuple[str, ...]
     held: tuple[str, ...]
     started_from: str = ""
+    base_licence: Licence | None = None
     commit: str
     versions: dict[str, str]
     machine: dict[str, Any]

@@ -13,9 +13,11 @@ from likeness.train.from_bundle import Watch
 from likeness.train.loop import Say
 from likeness.train.memory import Memory
 
-REPORT, MADE, EMBEDDINGS = "report", "bundle", "embeddings"
+MADE, EMBEDDINGS = "bundle", "embeddings"
 TABLES = "report.md"
-"""What lies in a step's folder: its report, the bundle before it is published, embeddings that can be made again."""
+"""What lies in a step's folder: the bundle before it is published, embeddings that can be made again; its tables."""
+EXEMPLARS = 2000
+"""How many photos of all people together a memory begins with room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class Asked:
     """What is asked of a step.
 
     Attributes:
-        budget: how much a figure may fall, as a share. exemplars: of all people together.
+        budget: how much a figure may fall, as a share.
+        exemplars: of all people together; where it is None as many as before, at first `EXEMPLARS`.
         old: photos of people whom the first network of a series knows already.
         verify: a data set with people who are never learnt, and its split to measure on.
         keep_space: refuse a step whose network cannot search the galleries of the old one.
@@ -31,7 +34,7 @@ class Asked:
     """
 
     budget: float = 0.02
-    exemplars: int = 2000
+    exemplars: int | None = None
     old: Path | None = None
     verify: tuple[Dataset, str] | None = None
     keep_space: bool = False
