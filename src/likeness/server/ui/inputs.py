@@ -29,7 +29,7 @@ def photo_input(label: str, *, elem_id: str, height: int = 300) -> gr.Image:
     return image
 
 
-def video_input(label: str, *, elem_id: str, height: int = 300) -> gr.Video:
+def video_input(label: str, *, elem_id: str, height: int = 350) -> gr.Video:
     """A place for a short video without sound: from the camera, or a file."""
     video = gr.Video(
         label=label,

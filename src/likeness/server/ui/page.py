@@ -19,11 +19,15 @@ SPOKEN = """() => {
     document.querySelectorAll(".lk-answer:not([aria-live])").forEach((place) => {
       place.setAttribute("aria-live", "polite");
     });
+    document.querySelectorAll(".capture-button").forEach((button) => {
+      const said = button.querySelector("[title]")?.getAttribute("title");
+      if (said && button.getAttribute("aria-label") !== said) button.setAttribute("aria-label", said);
+    });
   };
   mend();
   new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
 }"""
-"""Answers are read out when they come: Gradio gives its places no `aria-live`."""
+"""Answers are read out when they come, and the camera's button says what it does: Gradio leaves both out."""
 
 _KEY_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
