@@ -3,9 +3,12 @@
 On LFW the face asked for is the one that MTCNN sees nearest the middle of the photo, so MTCNN's own recall there is of
 agreeing with itself. A detection is an extra if MTCNN, asked for faces down to 16 pixels, has none there; `--sheet`
 draws them, because some are faces. In composed scenes the truth is known: faces of UTKFace's photos that were not
-trained on, labelled by MTCNN before they were pasted; `--work` names the folder of `scripts/train_detector.py`.
+trained on, and are no copy of one that was, labelled by MTCNN before they were pasted; `--work` names the folder of
+`scripts/train_detector.py`. Behind them are pictures that were not trained on, from the folders `--pictures` (without
+any, made textures and words alone).
 
-    python benchmarks/detector.py --photos 1000 --work WORK --json results/detector.json --plot results/detector.png
+    python benchmarks/detector.py --photos 1000 --work WORK --pictures UNSEEN --json results/detector.json \\
+        --plot results/detector.png
 """
 
 from __future__ import annotations
@@ -19,18 +22,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 import machine
 from likeness.bundle import Bundle
+from likeness.data.sources.base import Listing
+from likeness.data.splits import split_by_person
 from likeness.settings import Settings
+from likeness.train.same_work import digest_of_file
 from likeness.train.teacher_faces import mirrored, overlaps
 from likeness.types import Pixels, Vector
 from likeness.vision.decode import decode_photo
 from likeness.vision.detect import Detections, Detector
+
+if TYPE_CHECKING:
+    from likeness.train.detector import DistilOptions
 
 DATA = Path(os.environ.get("LIKENESS_DATA", "../shared/data"))
 SIZES_PX = (20, 32, 48, 64, 96, 160, 256)
@@ -47,6 +56,8 @@ def main() -> None:
     parser.add_argument("--timed", type=int, default=200, help="photos that speed is measured on (default 200)")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--work", type=Path, help="folder of the training, for composed scenes")
+    parser.add_argument("--pictures", type=Path, nargs="*", default=[], help="folders of pictures for those scenes")
+    parser.add_argument("--only-scenes", action="store_true", help="measure on composed scenes alone")
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write JSON (to standard output)")
     parser.add_argument("--plot", type=Path, metavar="PNG")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw what one of the two alone takes for a face")
@@ -57,25 +68,27 @@ def main() -> None:
     if options.json:
         text = json.dumps(report, indent=1) + "\n"
         sys.stdout.write(text) if options.json == "-" else Path(options.json).write_text(text)
-    if options.plot:
+    if options.plot and "lfw" in report:
         plot(report, options.plot)
 
 
 def compare(bundles: dict[str, Bundle], options: argparse.Namespace) -> dict[str, Any]:
     """All parts that there is data for."""
     sides = {name: bundle.load(threads=1) for name, bundle in bundles.items()}
-    photos = lfw_photos(options.photos)
+    photos = [] if options.only_scenes else lfw_photos(options.photos)
     report: dict[str, Any] = {
         "what": "a single-shot detector against MTCNN, one thread each, in one process, in turns",
         "bundles": {name: [bundle.manifest.name, bundle.manifest.version] for name, bundle in bundles.items()},
         "megabytes": {name: sum(file.bytes for file in bundle.manifest.files.values()) / 1e6
                       for name, bundle in bundles.items()},
-        "lfw": lfw_report(sides, photos, options.sheet),
-        "speed": speed(sides, photos[:: max(1, len(photos) // options.timed)][: options.timed], options.rounds),
         "machine": machine.describe("likeness", "onnxruntime", "numpy", "pillow"),
     }  # fmt: skip
+    if photos:
+        report["lfw"] = lfw_report(sides, photos, options.sheet)
+        timed = photos[:: max(1, len(photos) // options.timed)][: options.timed]
+        report["speed"] = speed(sides, timed, options.rounds)
     if options.work:
-        report["scenes"] = scene_report(sides, bundles, options.work)
+        report["scenes"] = scene_report(sides, bundles[TEACHER], options.work, options.pictures)
     return report
 
 
@@ -211,17 +224,21 @@ def speed(sides: dict[str, Detector], photos: list[Pixels], rounds: int) -> dict
             "times_faster": mean[TEACHER] / mean["single-shot"]}  # fmt: skip
 
 
-def scene_report(sides: dict[str, Detector], bundles: dict[str, Bundle], work: Path) -> dict[str, Any]:
+def scene_report(sides: dict[str, Detector], teacher: Bundle, work: Path, pictures: Sequence[Path]) -> dict[str, Any]:
     """Recall by size, extras and landmarks on composed scenes of photos that were not trained on."""
     from likeness.data.sources import open_source
-    from likeness.train.detector import DistilOptions, gather_material, measure_detector
+    from likeness.train.backdrops import load_backdrops
+    from likeness.train.detector import DistilOptions, Material, load_teacher_faces, measure_detector, split_photos
     from likeness.train.detector_training import match_scene
 
     options = DistilOptions()
     listing = open_source(DATA / "utkface", "utkface")
-    material = gather_material(listing, [], sides[TEACHER], work, options)
-    scenes = material.scenes("test", options.scenes, SCENES, seed=99)
-    report: dict[str, Any] = {"scenes": len(scenes), "photos": len(material.parts["test"])}
+    faces = load_teacher_faces(listing, teacher, work, options)
+    parted = copies_parted(listing, options)
+    unseen = [photo for photo in split_photos(listing, faces, options)["test"] if faces.paths[photo] not in parted]
+    backdrops = load_backdrops(pictures, sides[TEACHER], work / "unseen.npz")
+    scenes = Material(faces, {"test": backdrops}, {"test": unseen}).scenes("test", options.scenes, SCENES, seed=99)
+    report: dict[str, Any] = {"scenes": len(scenes), "photos": len(unseen), "pictures": len(backdrops)}
     for name, detector in sides.items():
         answers = [detector.detect(scene.pixels, min_face_px=LEAST_PX) for scene in scenes]
         recall: dict[str, Any] = {}
@@ -238,6 +255,19 @@ def scene_report(sides: dict[str, Detector], bundles: dict[str, Bundle], work: P
                         "landmark_error": figures.landmark_error}  # fmt: skip
         print(name, report[name], file=sys.stderr)
     return report
+
+
+def copies_parted(listing: Listing, options: DistilOptions) -> set[str]:
+    """Photos of which another part than their own has an equal file, where each is placed by its own name.
+
+    The training of the bundle's first version placed them so, and used every copy.
+    """
+    rows = split_by_person(listing.rows, shares=options.shares, min_photos=1, seed=options.seed, nameless=True)
+    parts: dict[str, set[str]] = {}
+    digests = {row.path: digest_of_file(listing.folder / row.path) for row in rows}
+    for row in rows:
+        parts.setdefault(digests[row.path], set()).add(row.split)
+    return {path for path, digest in digests.items() if len(parts[digest]) > 1}
 
 
 def plot(report: dict[str, Any], target: Path) -> None:
