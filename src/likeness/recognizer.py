@@ -146,6 +146,14 @@ class Recognizer:
         )
 
     @property
+    def model_names(self) -> dict[str, str]:
+        """Names of the bundles in use, by role; `attributes` only where one tells age and gender."""
+        names = {"detector": self._detector_bundle, "embedder": self._embedder_bundle}
+        if self.teller is not None:
+            names["attributes"] = self.teller.bundle
+        return {role: bundle.manifest.name for role, bundle in names.items()}
+
+    @property
     def space(self) -> str:
         """Embedding space of the vectors made here."""
         return self.embedder.space

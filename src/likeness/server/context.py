@@ -68,6 +68,7 @@ def context_of(request: Request) -> Context:
 Here = Annotated[Context, Depends(context_of)]
 
 _WORDS = {
+    400: "The request cannot be read, or not be answered as it is.",
     401: "The API key is missing, unknown, expired or revoked.",
     403: "The API key does not allow this.",
     404: "What was named is not there.",
@@ -80,12 +81,14 @@ _WORDS = {
 }
 
 
-def errors(*statuses: int, model: type[BaseModel] = ErrorAnswer) -> dict[int | str, dict[str, Any]]:
+_ALWAYS = (400, 401, 403, 422, 429, 503)
+
+
+def errors(
+    *statuses: int, model: type[BaseModel] = ErrorAnswer, always: tuple[int, ...] = _ALWAYS
+) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI says of a route's errors: these, and those that every route may give; `model` is their shape."""
-    return {
-        status: {"model": model, "description": _WORDS[status]}
-        for status in sorted({*statuses, 400, 401, 403, 422, 429, 503} & set(_WORDS))
-    }
+    return {status: {"model": model, "description": _WORDS[status]} for status in sorted({*statuses, *always})}
 
 
 PHOTO_ERRORS = errors(413, 415)

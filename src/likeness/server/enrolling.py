@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal
@@ -131,7 +131,7 @@ async def answer_of(here: Context, actor: str, enrolled: Enrolled, pictures: Seq
     photos = told(outcomes, pictures)
     refused = [outcome["error"] for outcome in outcomes if outcome["status"] == "refused"]
     if len(refused) == len(outcomes):
-        raise _refused(refused[0], photos)
+        raise error_of(refused[0], photos=photos)
     person_id = next(outcome["person_id"] for outcome in outcomes if "person_id" in outcome)
 
     def person(people: People) -> Person | None:
@@ -149,12 +149,12 @@ async def answer_of(here: Context, actor: str, enrolled: Enrolled, pictures: Seq
     }
 
 
-def _refused(reason: dict[str, str], photos: list[dict[str, Any]]) -> LikenessError:
-    """The error with a reason's own code, and what became of each photo in its details."""
+def error_of(reason: Mapping[str, str], **details: Any) -> LikenessError:
+    """The error that refused a photo, from its plain data; `details` are added to what clients are told."""
     kinds = {kind.code: kind for kind in _all_below(LikenessError)}
     kind = kinds.get(reason["code"], InputError)
     error = kind(reason["message"], hint=reason.get("hint"))
-    error.details = {"photos": photos}  # type: ignore[attr-defined]
+    error.details = details  # type: ignore[attr-defined]
     return error
 
 

@@ -73,9 +73,16 @@ class Failure:
     details: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def said(self) -> str:
+        """The message with what to do next, for shapes that have one place for both."""
+        hint = self.details.get("hint")
+        return f"{self.message} ({hint})" if hint else self.message
+
 
 Shape = Callable[[Failure, str], Any]
-"""From a failure and the request's id to the JSON that a family of routes answers with."""
+"""From a failure and the request's id to the JSON that a family of routes answers with; or to a whole answer, where
+such a failure has another status there."""
 
 
 def house_shape(failure: Failure, request_id: str) -> dict[str, Any]:
@@ -135,7 +142,7 @@ def request_id_of(request: Request) -> str:
     return str(request.scope.get("likeness.request_id", ""))
 
 
-def answer_failure(request: Request, error: Exception) -> JSONResponse:
+def answer_failure(request: Request, error: Exception) -> Response:
     """The answer to a request that failed, in the shape of its family of routes."""
     failure = failure_of(error)
     request.scope["likeness.error"] = failure.code
@@ -143,15 +150,16 @@ def answer_failure(request: Request, error: Exception) -> JSONResponse:
     path = request.url.path
     families = [prefix for prefix in shapes if path == prefix or path.startswith(f"{prefix.rstrip('/')}/")]
     shape = shapes[max(families, key=len)] if families else house_shape
-    return JSONResponse(
-        shape(failure, request_id_of(request)), status_code=failure.status, headers=dict(failure.headers)
-    )
+    told = shape(failure, request_id_of(request))
+    answer = told if isinstance(told, Response) else JSONResponse(told, status_code=failure.status)
+    answer.headers.update(failure.headers)
+    return answer
 
 
 def handle_failures(app: FastAPI) -> None:
     """Have every exception answered so, also those nobody foresaw."""
 
-    async def handle(request: Request, error: Exception) -> JSONResponse:
+    async def handle(request: Request, error: Exception) -> Response:
         return answer_failure(request, error)
 
     app.add_exception_handler(ClientDisconnect, _nobody_reads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -71,6 +72,29 @@ PhotoField = Annotated[
     WithJsonSchema(_BY_JSON),
 ]
 """A photo in a model of a request."""
+
+
+_SHORTEST = 64
+"""Letters of base64: no photo has fewer, many a path has."""
+
+
+def _data(given: Any) -> Any:
+    """A photo from what a field holds that takes no addresses."""
+    if isinstance(given, Picture):
+        return given
+    if isinstance(given, str) and (given.startswith("data:") or len(given) >= _SHORTEST):
+        with suppress(ValueError):
+            return _picture(given)
+    raise ValueError("expected the photo itself, in base64; paths and addresses are not read")
+
+
+DataField = Annotated[
+    Picture,
+    BeforeValidator(_data),
+    PlainSerializer(lambda picture: picture.name),
+    WithJsonSchema({"type": "string", "format": "byte", "description": "The photo's file in base64."}),
+]
+"""A photo in a model of a request that takes no addresses."""
 
 
 class PhotoForm(BaseModel):
@@ -179,7 +203,7 @@ def body_of(model: type[PhotoForm], *, json: bool = True) -> dict[str, Any]:
 
 
 def _as_form(schema: Any) -> Any:
-    if schema == _BY_JSON or (isinstance(schema, dict) and schema.get("anyOf") == _BY_JSON["anyOf"]):
+    if isinstance(schema, dict) and (schema.get("anyOf") == _BY_JSON["anyOf"] or schema.get("format") == "byte"):
         return {**{k: v for k, v in schema.items() if k != "anyOf"}, "type": "string", "format": "binary"}
     if isinstance(schema, dict):
         return {name: _as_form(value) for name, value in schema.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from likeness.service import Described, EnrolOptions, FoundPhoto, People
 from likeness.service.choosing import Pick, choose
@@ -22,8 +22,16 @@ class Work:
     """Something asked about photos (bytes of their files)."""
 
     photos: tuple[bytes, ...]
-    embed: ClassVar[bool] = True
-    attributes: ClassVar[bool] = True
+
+    @property
+    def embed(self) -> bool:
+        """Whether the faces' embeddings are needed."""
+        return True
+
+    @property
+    def attributes(self) -> bool:
+        """Whether apparent age and gender are needed, where they can be told."""
+        return True
 
     def finish(self, people: People, looked: list[Looked]) -> Any:
         """The answer, for the actor of `people`."""
@@ -62,7 +70,11 @@ class Detect(Describe):
     """The faces of a photo, without embeddings."""
 
     __slots__ = ()
-    embed = False
+
+    @property
+    def embed(self) -> bool:
+        """Boxes do without."""
+        return False
 
 
 class Largest(Work):
