@@ -1,4 +1,4 @@
-"""The reference part of docs/api.md, made from the code: routes, errors, settings, options.
+"""The reference part of docs/api.md, made from the code: routes, errors, settings, options; and of docs/compatible.md.
 
 `python -m likeness.cli.api_reference docs/api.md` writes it anew between its marks; a test says when that is due.
 """
@@ -6,19 +6,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
+from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from likeness.cli.serve import serve
 from likeness.errors import LikenessError
 from likeness.server.access import scope_of
 from likeness.server.app import NATIVE
+from likeness.server.parts import COMPATIBLE, compatible_part
 from likeness.settings import Settings
 
 BEGIN, END = "<!-- reference: begin -->", "<!-- reference: end -->"
+_TITLES = {"compreface": "CompreFace", "deepface": "DeepFace"}
 _SETTINGS = ("serve_", "keys", "max_photo_", "photo_side_px", "threads", "profiles")
 
 
@@ -26,7 +29,7 @@ def reference() -> str:
     """The page's part: four tables."""
     parts = (
         "### Routes",
-        *_routes(),
+        *_routes(native_routes()),
         "",
         "### Errors",
         *_errors(),
@@ -40,7 +43,17 @@ def reference() -> str:
     return "\n".join(parts)
 
 
-def written(page: str) -> str:
+def compatible_reference() -> str:
+    """The part of docs/compatible.md: a table for each product."""
+    tables = [
+        line
+        for name in COMPATIBLE
+        for line in (f"### {_TITLES[name]}", *_routes(_of(compatible_part(name).routers)), "")
+    ]
+    return "\n".join(tables[:-1])
+
+
+def written(page: str, made: Callable[[], str] = reference) -> str:
     """A page with its reference as the code has it now.
 
     Raises:
@@ -50,18 +63,22 @@ def written(page: str) -> str:
     _, mark, after = rest.partition(END)
     if not mark:
         raise ValueError(f"expected the marks {BEGIN} and {END} in the page")
-    return f"{before}{BEGIN}\n{reference()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{made()}\n{END}{after}"
 
 
 def native_routes() -> Iterator[APIRoute]:
     """All routes of our own."""
-    for router in NATIVE:
+    yield from _of(NATIVE)
+
+
+def _of(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
+    for router in routers:
         yield from (route for route in router.routes if isinstance(route, APIRoute))
 
 
-def _routes() -> Iterator[str]:
+def _routes(routes: Iterable[APIRoute]) -> Iterator[str]:
     yield from _head("call", "scope", "what it does")
-    for route in native_routes():
+    for route in routes:
         what = (route.endpoint.__doc__ or "").split("\n")[0]
         for method in sorted(route.methods or ()):
             yield f"| `{method} {route.path}` | {scope_of(route) or 'none'} | {what} |"
@@ -110,4 +127,5 @@ def _all_below(kind: type[LikenessError]) -> list[type[LikenessError]]:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    target.write_text(written(target.read_text("utf-8")), "utf-8")
+    about = compatible_reference if target.name == "compatible.md" else reference
+    target.write_text(written(target.read_text("utf-8"), about), "utf-8")

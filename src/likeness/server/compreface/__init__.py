@@ -1,0 +1,1 @@
+"""What CompreFace's clients expect: its answers, its errors, and its face collection on our gallery."""
