@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import machine
+import peer
 from likeness.recognizer import Recognizer
 from likeness.settings import Settings
 from likeness.types import Pixels
@@ -89,7 +90,7 @@ def compare(names: list[str], crops: Pixels, rounds: int, threads: int) -> dict[
     library = Settings().library(lambda text: print(text, file=sys.stderr))
     bundles = {name: library.find(name) for name in names}
     sides: dict[str, Embed] = {name: bundle.load(threads=threads).embed for name, bundle in bundles.items()}
-    sides[PEER] = peer()
+    sides[PEER] = peers_embed()
     best = {name: {1: float("inf"), TOGETHER: float("inf")} for name in sides}
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
@@ -120,14 +121,10 @@ def milliseconds(embed: Embed, crops: Pixels, together: int) -> float:
     return (time.perf_counter() - start) / len(crops) * 1000
 
 
-def peer() -> Embed:
+def peers_embed() -> Embed:
     """face_recognition's network on chips as they are, as it calls it after aligning them."""
-    import warnings
-
-    warnings.filterwarnings("ignore")  # its models' package warns of its own use of pkg_resources
-    import face_recognition.api as api
-
-    return lambda crops: [api.face_encoder.compute_face_descriptor(crop, 1) for crop in crops]
+    encoder = peer.face_recognition().api.face_encoder
+    return lambda crops: [encoder.compute_face_descriptor(crop, 1) for crop in crops]
 
 
 if __name__ == "__main__":

@@ -10,18 +10,16 @@ similarity of the two (0.9 at least: other faces on the photo are far below).
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import random
-import sys
-import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import machine
+import peer
 from likeness.recognizer import Recognizer
 from likeness.settings import Settings
 from likeness.types import Vector
@@ -50,7 +48,7 @@ def main() -> None:
 
 def measured(folders: list[Path]) -> dict[str, Any]:
     """Figures over people: their encodings, our embeddings of the same faces, and the probes."""
-    library, recognizer = peer(), Recognizer(Settings.load(), threads=1)
+    library, recognizer = peer.face_recognition(), Recognizer(Settings.load(), threads=1)
     theirs, ours, probes = [], [], []
     for folder in folders:
         first, second = sorted(folder.glob("*.jpg"))[:2]
@@ -91,22 +89,6 @@ def figures(probes: Vector, enrolled: Vector) -> dict[str, float]:
 def rounded(value: Any) -> float:
     """To four digits."""
     return round(float(value), 4)
-
-
-def peer() -> Any:
-    """The real library, which asks a module for its files that newer setuptools no longer have."""
-    if importlib.util.find_spec("pkg_resources") is None:
-        places: Any = types.ModuleType("pkg_resources")
-        places.resource_filename = lambda package, name: str(Path(str(_origin(package))).parent / name)
-        sys.modules["pkg_resources"] = places
-    import face_recognition
-
-    return face_recognition
-
-
-def _origin(package: str) -> str | None:
-    spec = importlib.util.find_spec(package)
-    return spec.origin if spec else None
 
 
 if __name__ == "__main__":

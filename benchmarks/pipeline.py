@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import machine
+import peer
 
 DATA = Path(os.environ.get("LIKENESS_DATA", "../shared/data"))
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -180,24 +180,17 @@ def run_likeness(enrolled: list[str], probes: list[str], cores: int) -> dict[str
     }
 
 
-def _peer() -> Any:
-    warnings.filterwarnings("ignore")  # its models' package warns of its own use of pkg_resources
-    import face_recognition
-
-    return face_recognition
-
-
 def _peer_answer(path: str, known: Any, stages: Stages) -> int:
-    peer = _peer()
+    library = peer.face_recognition()
     with stages("decode"):
-        picture = peer.load_image_file(path)
+        picture = library.load_image_file(path)
     with stages("detect"):
-        boxes = peer.face_locations(picture)
+        boxes = library.face_locations(picture)
     with stages("embed"):
-        encodings = peer.face_encodings(picture, boxes)
+        encodings = library.face_encodings(picture, boxes)
     with stages("search and decide"):
         for encoding in encodings:
-            peer.face_distance(known, encoding).argmin()
+            library.face_distance(known, encoding).argmin()
     return len(boxes)
 
 
@@ -206,8 +199,8 @@ def _peer_work(job: tuple[str, Any]) -> int:
 
 
 def run_face_recognition(enrolled: list[str], probes: list[str], cores: int) -> dict[str, Any]:
-    peer = _peer()
-    known = [encodings[0] for path in enrolled if (encodings := peer.face_encodings(peer.load_image_file(path)))]
+    library = peer.face_recognition()
+    known = [encodings[0] for path in enrolled if (encodings := library.face_encodings(library.load_image_file(path)))]
     stages = Stages()
     if cores == 1:
         start = time.perf_counter()
