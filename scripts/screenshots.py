@@ -97,6 +97,7 @@ def walk(page: Page, folder: Path) -> None:
     page.get_by_label("Name", exact=True).fill("Ines Valdemar")
     page.get_by_label("This person agrees").check()
     page.get_by_role("tab", name="Short video").click()
+    page.locator("#enrol-video").get_by_label("Upload file").click()
     film = write_video(folder / "film.webm", SAMPLES / "probes" / "stranger_1.jpg", 5.0)
     give(page, "#enrol-video", film)
     page.click("#enrol-ask")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -10,6 +11,7 @@ import gradio as gr
 from likeness.errors import InputError
 from likeness.gallery.base import StoredFace
 from likeness.gallery.identity import name_key
+from likeness.server.keys import Scope
 from likeness.server.ui.desk import Desk, told
 from likeness.server.ui.inputs import answer_place, lead, quiet_place
 from likeness.server.ui.markup import (
@@ -76,27 +78,36 @@ def people_page(desk: Desk, tab: gr.Tab) -> None:
             return empty(NOBODY)
         return await desk.call(actor, lambda people: _shown(people, person_id))
 
-    async def change(scope: Any, person_id: str | None, request: gr.Request, work: Any) -> str:
+    async def change(
+        scope: Scope, person_id: str | None, words: str, request: gr.Request, work: Callable[[People, str], str]
+    ) -> tuple[Any, ...]:
+        """What was done, and the page after it; where it fails, the page stays as it is."""
         actor = desk.actor(request, scope)
         if not person_id:
             raise InputError("nobody is chosen", hint="choose somebody in the list first")
-        return str(await desk.call(actor, lambda people: work(people, person_id)))
+        done = await desk.call(actor, lambda people: work(people, person_id))
+        found, total = await desk.call(actor, lambda people: _found(people, words or ""))
+        left = person_id if any(each == person_id for _, each in found) else None
+        shown = await desk.call(actor, lambda people: _shown(people, left)) if left else empty(NOBODY)
+        return done, None, gr.Radio(choices=found, value=left), _count_words(len(found), total, words), shown
 
-    @told()
-    async def give_name(person_id: str | None, name: str, request: gr.Request) -> str:
-        return await change("enrol", person_id, request, lambda people, who: _renamed(people, who, name or ""))
+    unchanged = told(lambda markup: (markup, *(gr.skip() for _ in range(4))))
 
-    @told()
-    async def give_faces(person_id: str | None, other: str, request: gr.Request) -> str:
-        return await change("enrol", person_id, request, lambda people, who: _merged(people, who, other or ""))
+    @unchanged
+    async def give_name(who: str | None, name: str, words: str, request: gr.Request) -> tuple[Any, ...]:
+        return await change("enrol", who, words, request, lambda people, who: _renamed(people, who, name or ""))
 
-    @told()
-    async def take_picture(person_id: str | None, number: float | None, request: gr.Request) -> str:
-        return await change("admin", person_id, request, lambda people, who: _without(people, who, number))
+    @unchanged
+    async def give_faces(who: str | None, other: str, words: str, request: gr.Request) -> tuple[Any, ...]:
+        return await change("enrol", who, words, request, lambda people, who: _merged(people, who, other or ""))
 
-    @told()
-    async def take_person(person_id: str | None, name: str, request: gr.Request) -> str:
-        return await change("admin", person_id, request, lambda people, who: _erased(people, who, name or ""))
+    @unchanged
+    async def take_picture(who: str | None, number: float | None, words: str, request: gr.Request) -> tuple[Any, ...]:
+        return await change("admin", who, words, request, lambda people, who: _without(people, who, number))
+
+    @unchanged
+    async def take_person(who: str | None, name: str, words: str, request: gr.Request) -> tuple[Any, ...]:
+        return await change("admin", who, words, request, lambda people, who: _erased(people, who, name or ""))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     tab.select(search, [query], [chosen, told_count], **quiet)
@@ -108,12 +119,8 @@ def people_page(desk: Desk, tab: gr.Tab) -> None:
         (erase_one, take_picture, which),
         (erase, take_person, typed),
     ):
-        done = button.click(work, [chosen, given], [outcome], api_visibility="private")
-        done.then(lambda: None, None, [given], **quiet)
-        if work is take_picture:
-            done.then(show, [chosen], [shown], **quiet)
-        else:
-            done.then(search, [query], [chosen, told_count], **quiet)
+        places = [outcome, given, chosen, told_count, shown]
+        button.click(work, [chosen, given, query], places, show_progress="minimal", api_visibility="private")
 
 
 def _found(people: People, words: str) -> tuple[Choices, int]:
