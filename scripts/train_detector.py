@@ -6,12 +6,14 @@
 PICTURES are folders of photos, best without people: those in which the teacher sees a face are not used. The published
 bundle was made with the wallpapers in Debian's packages gnome-backgrounds, mate-backgrounds, lxqt-themes,
 plasma-workspace-wallpapers, ukui-wallpapers, lomiri-wallpapers, desktop-base, xfdesktop4-data, cinnamon-desktop-data
-and xplanet-images (`apt-get download NAME && dpkg -x NAME.deb PICTURES`). Stopped anywhere, the same command goes on.
+and xplanet-images (`apt-get download NAME && dpkg -x NAME.deb PICTURES`). Stopped anywhere, the same command goes on;
+another one is refused in the same WORK.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from likeness.train.detector_work import Schedule
 from likeness.train.scenes import SceneOptions
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder of photos, of any source")
     parser.add_argument("--source", help="its layout (default: recognised)")
@@ -38,7 +40,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs=2, metavar=("FINDER", "REFINER"))
     parser.add_argument("--replace", action="store_true", help="a bundle that is there may go")
     parser.add_argument("--smoke", action="store_true", help="far too short, to see that all is there")
-    choice = parser.parse_args()
+    choice = parser.parse_args(arguments)
     options = smoke_options() if choice.smoke else DistilOptions()
     if choice.epochs:
         finder, refiner = (replace(schedule, epochs=epochs) for schedule, epochs in

@@ -2,13 +2,14 @@
 
 The teacher is asked once about each photo, and its answers go with the faces into composed scenes (`scenes`). A finder
 learns to find them there (`detector_training`), and a refiner to judge what it finds and to place the landmarks
-(`refiner_training`). Both are exported, measured on scenes of photos that had no part in it, and put into a bundle.
+(`refiner_training`). Both are exported, measured on scenes of photos and pictures that had no part in it, and put into
+a bundle.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from likeness.bundle import Bundle, place_folder, write_manifest
+from likeness.data.manifest import SPLITS, Row
 from likeness.data.sources.base import Listing
 from likeness.data.splits import split_by_person
 from likeness.errors import DatasetError
@@ -24,14 +26,16 @@ from likeness.train.backdrops import Backdrops, load_backdrops
 from likeness.train.bundling import WEIGHTS, expect_target, licence_facts
 from likeness.train.detector_export import export_finder, export_refiner
 from likeness.train.detector_network import CROP_PX, TEMPLATE_PX, FaceFinder, FaceRefiner
+from likeness.train.detector_training import CHECKPOINT as FINDER_CHECKPOINT
 from likeness.train.detector_training import SceneFigures, match_scene, train_finder
-from likeness.train.detector_work import Schedule
+from likeness.train.detector_work import Schedule, course_of
 from likeness.train.refiner_crops import Crops, made_crops
+from likeness.train.refiner_training import CHECKPOINT as REFINER_CHECKPOINT
 from likeness.train.refiner_training import train_refiner
+from likeness.train.same_work import digest_of
 from likeness.train.scenes import Scene, SceneComposer, SceneOptions
-from likeness.train.teacher_faces import TeacherFaces, find_teacher_faces
-from likeness.types import Pixels
-from likeness.vision.detect import Detections, Detector
+from likeness.train.teacher_faces import AskedFor, TeacherFaces, find_teacher_faces
+from likeness.vision.detect import Detector
 from likeness.vision.single_shot import FINDER, REFINER, SingleShotParameters
 
 INPUT_FACE_PX = 16.0
@@ -54,7 +58,7 @@ class DistilOptions:
         min_face_px, min_face_share: smallest face that the detector will look for, as in `SingleShotParameters`.
         thresholds: least scores of its two networks. backdrops: where the pictures without faces come from, in words.
         shares: of the photos (of the people, where they are named): to train on, to watch the training with, and to
-            measure the finished detector on. seed: of that split.
+            measure the finished detector on. backdrop_shares: of the pictures, for the same. seed: of both splits.
     """
 
     scenes: SceneOptions = field(default_factory=SceneOptions)
@@ -70,6 +74,7 @@ class DistilOptions:
     thresholds: tuple[float, float] = (0.25, 0.7)
     backdrops: str = "not stated"
     shares: tuple[float, float, float] = (0.94, 0.02, 0.04)
+    backdrop_shares: tuple[float, float, float] = (0.8, 0.05, 0.15)
     seed: int = 0
 
     def parameters(self) -> dict[str, Any]:
@@ -104,7 +109,7 @@ def distil_detector(
 ) -> Bundle:
     """Train a detector on what the `teacher` finds in the photos of a source, and write it as the bundle `target`.
 
-    All that is found and learnt is kept in `folder`: called again after it was stopped, it goes on.
+    All that is found and learnt is kept in `folder`: called again with the same after it was stopped, it goes on.
 
     Args:
         backgrounds: folders of pictures, best without people; those in which the teacher sees a face are not used.
@@ -113,19 +118,20 @@ def distil_detector(
     Raises:
         Conflict: `target` is there already, and `replace` does not say that it may go.
         DatasetError: there are no faces, or what is in `folder` is damaged.
+        RunDiffers: what is in `folder` was made from other photos or pictures, by another teacher or otherwise.
         ExportFailed: an exported network does not do what the trained one does.
     """
     expect_target(target, replace=replace)
-    material = gather_material(listing, backgrounds, teacher.load(threads=1), folder, options, say=say,
-                               progress=progress)  # fmt: skip
+    material = gather_material(listing, backgrounds, teacher, folder, options, say=say, progress=progress)
     held = material.scenes("validation", options.scenes, options.held_scenes, HELD_SEED)
     finder = train_finder(material.composer("train", options.scenes), held, folder, options.finder, say=say)
     refiner = train_refiner(
         material.composer("train", options.refined_scenes), finder, held, folder, options.refiner, say=say
     )
     measured = material.scenes("test", options.scenes, options.held_scenes, TEST_SEED)
-    return write_detector(finder, refiner, measured, target, options, listing, teacher, licence=licence,
-                          replace=replace, say=say)  # fmt: skip
+    course = {"finder": course_of(folder / FINDER_CHECKPOINT), "refiner": course_of(folder / REFINER_CHECKPOINT)}
+    return write_detector(finder, refiner, measured, target, options, listing, teacher, course=course,
+                          licence=licence, replace=replace, say=say)  # fmt: skip
 
 
 def write_detector(
@@ -137,11 +143,16 @@ def write_detector(
     listing: Listing,
     teacher: Bundle,
     *,
+    course: Mapping[str, Sequence[Mapping[str, Any]]],
     licence: str = WEIGHTS,
     replace: bool = False,
     say: Callable[[str], None] = print,
 ) -> Bundle:
-    """Export both networks, measure them on scenes as users will run them, and write the bundle."""
+    """Export both networks, measure them on scenes as users will run them, and write the bundle.
+
+    Args:
+        course: how the `finder` and the `refiner` were trained, as `course_of` tells it.
+    """
     terms = listing.licence or "not stated"
     facts = {
         "name": target.name,
@@ -152,8 +163,10 @@ def write_detector(
         "parameters": options.parameters(),
         "licence": licence_facts(licence, f"{listing.source.title}: {terms}"),
         "origin": {"teacher": teacher.manifest.name, "data": listing.origin, "photos": len(listing.rows),
-                   "backdrops": options.backdrops,
-                   "finder": asdict(options.finder), "refiner": asdict(options.refiner)},
+                   "backdrops": options.backdrops, "shares": options.shares,
+                   "backdrop_shares": options.backdrop_shares, "split_seed": options.seed,
+                   **{name: {"epochs": sum(part["epochs"] for part in parts), "parts": list(parts)}
+                      for name, parts in course.items()}},
     }  # fmt: skip
 
     def fill(aside: Path) -> None:
@@ -166,8 +179,10 @@ def write_detector(
         roles = {FINDER: FINDER_FILE, REFINER: REFINER_FILE}
         write_manifest(aside, facts, roles)
         figures = measure_detector(Bundle.read(aside).load(threads=1), measured)
-        say(f"On scenes of photos not trained on: recall {figures.recall:.3f}, {figures.extra:.3f} detections a scene "
-            f"that are no face, landmarks off by {figures.landmark_error:.1%} of the eyes' distance.")  # fmt: skip
+        say(
+            f"On scenes of photos and pictures not trained on: recall {figures.recall:.3f}, {figures.extra:.3f} "
+            f"detections a scene that are no face, landmarks off by {figures.landmark_error:.1%} of the eyes' distance."
+        )
         write_manifest(aside, facts | {"metrics": _metrics(figures, options, len(measured))}, roles)
 
     return place_folder(target, fill, replace=replace)
@@ -175,7 +190,7 @@ def write_detector(
 
 def _metrics(figures: SceneFigures, options: DistilOptions, scenes: int) -> list[dict[str, Any]]:
     low, high = options.scenes.face_px
-    protocol = f"{scenes} composed scenes of photos not trained on, faces of {low:.0f} to {high:.0f} px"
+    protocol = f"{scenes} composed scenes of photos and pictures not trained on, faces of {low:.0f} to {high:.0f} px"
     rest = {"data": "composed scenes", "protocol": protocol, "date": datetime.now(UTC).date().isoformat()}
     values = {"recall": figures.recall, "false detections a scene": figures.extra,
               "landmark error in eye distances": figures.landmark_error}  # fmt: skip
@@ -198,15 +213,15 @@ def measure_detector(detector: Detector, scenes: Sequence[Scene], *, least_px: f
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """A teacher's faces, backdrops, and which photos are in which part."""
+    """A teacher's faces, and which photos and which backdrops are in which part."""
 
     faces: TeacherFaces
-    backdrops: Backdrops
+    backdrops: dict[str, Backdrops]
     parts: dict[str, list[int]]
 
     def composer(self, part: str, options: SceneOptions) -> SceneComposer:
-        """Makes scenes out of the photos of one part."""
-        return SceneComposer(self.faces, self.backdrops, self.parts[part], options)
+        """Makes scenes out of the photos and the backdrops of one part."""
+        return SceneComposer(self.faces, self.backdrops[part], self.parts[part], options)
 
     def scenes(self, part: str, options: SceneOptions, count: int, seed: int) -> list[Scene]:
         """Some scenes, the same whenever asked for."""
@@ -214,34 +229,50 @@ class Material:
         return [composer.compose(np.random.default_rng((seed, index))) for index in range(count)]
 
 
-class AskedFor:
-    """A teacher that looks for faces of a stated size and more, whatever its own habit."""
-
-    def __init__(self, teacher: Detector, least_face_px: float) -> None:
-        self._teacher, self._least = teacher, least_face_px
-        self.smallest_face_px = teacher.smallest_face_px
-
-    def detect(self, pixels: Pixels, *, min_face_px: float | None = None) -> Detections:
-        """See `likeness.vision.detect.Detector`."""
-        return self._teacher.detect(pixels, min_face_px=min_face_px or self._least)
-
-
 def gather_material(
     listing: Listing,
     backgrounds: Sequence[Path],
-    teacher: Detector,
+    teacher: Bundle,
     folder: Path,
     options: DistilOptions,
     *,
     say: Callable[[str], None] = print,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Material:
-    """The teacher's answers and the backdrops, kept in `folder`; photos by part, by a hash of their names."""
-    asked = AskedFor(teacher, options.teacher_face_px)
-    faces = find_teacher_faces(listing, asked, folder / _TEACHER, progress=progress)
+    """The teacher's answers and the backdrops, kept in `folder`, by part: all by a hash, photos of their names.
+
+    Raises:
+        RunDiffers: what is in `folder` is of other photos or pictures, or of another teacher.
+        DatasetError: there are too few photos.
+    """
+    faces = load_teacher_faces(listing, teacher, folder, options, progress=progress)
     say(f"The teacher sees {len(faces.photo)} faces in {len(faces.paths)} photos.")
-    backdrops = load_backdrops(backgrounds, teacher, folder / _BACKDROPS, say=say)
-    return Material(faces, backdrops, split_photos(listing, faces, options))
+    asked = {"teacher": digest_of([teacher.fingerprint])}
+    backdrops = load_backdrops(backgrounds, teacher.load(threads=1), folder / _BACKDROPS, asked=asked, say=say)
+    return Material(faces, split_backdrops(backdrops, options), split_photos(listing, faces, options))
+
+
+def load_teacher_faces(
+    listing: Listing,
+    teacher: Bundle,
+    folder: Path,
+    options: DistilOptions,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> TeacherFaces:
+    """The teacher's answers, kept in `folder`; raises as `find_teacher_faces` does."""
+    asked = {"teacher": digest_of([teacher.fingerprint]), "least face": options.teacher_face_px}
+    detector = AskedFor(teacher.load(threads=1), options.teacher_face_px)
+    return find_teacher_faces(listing, detector, folder / _TEACHER, asked=asked, progress=progress)
+
+
+def split_backdrops(backdrops: Backdrops, options: DistilOptions) -> dict[str, Backdrops]:
+    """The pictures of each part, by a hash of what they show; of few, a part may have none but made textures."""
+    names = backdrops.digests()
+    rows = split_by_person([Row(path=name) for name in names], shares=options.backdrop_shares, min_photos=1,
+                           seed=options.seed, nameless=True)  # fmt: skip
+    split = {row.path: row.split for row in rows}
+    return {part: backdrops.chosen([at for at, name in enumerate(names) if split[name] == part]) for part in SPLITS}
 
 
 def split_photos(listing: Listing, faces: TeacherFaces, options: DistilOptions) -> dict[str, list[int]]:

@@ -54,17 +54,20 @@ def train_finder(
 ) -> FaceFinder:
     """Train a finder, writing a checkpoint and a line of figures into `folder` after each epoch; its averaged weights.
 
-    Goes on where a training in the folder stopped, on the schedule given now.
+    Goes on where a training in the folder stopped; it may be longer or shorter than was planned then.
+
+    Raises:
+        RunDiffers: the training in the folder has another schedule, or other faces, pictures or scenes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    work = Averaged(FaceFinder, schedule)
+    work = Averaged(FaceFinder, schedule, composer.work())
     for epoch in range(work.restore(folder / CHECKPOINT), schedule.epochs):
         start = time.monotonic()
         stream = SceneStream(composer, size=schedule.size, batches=schedule.batches, seed=(schedule.seed, epoch))
         losses = _run_epoch(work, stream, epoch)
         figures = [measure_finder(work.average, held, score) for score in SCORES] if held else []
-        work.save(folder / CHECKPOINT, epoch + 1)
         seconds = time.monotonic() - start
+        work.save(folder / CHECKPOINT, epoch + 1, seconds)
         line = {"epoch": epoch + 1, **losses, "seconds": seconds, "held": [asdict(each) for each in figures]}
         with (folder / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")

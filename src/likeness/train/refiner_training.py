@@ -17,6 +17,7 @@ from likeness.train.detector_network import CROP_PX, TEMPLATE_PX, FaceRefiner
 from likeness.train.detector_work import Averaged, Schedule
 from likeness.train.landmark_pool import FacePool
 from likeness.train.refiner_crops import Crops, found_crops, made_crops
+from likeness.train.same_work import digest_of
 from likeness.train.scene_stream import PlainScenes, loader, mirrored_scene
 from likeness.train.scenes import Scene, SceneComposer
 
@@ -44,9 +45,15 @@ def train_refiner(
     *,
     say: Callable[[str], None] = print,
 ) -> FaceRefiner:
-    """Train a refiner on what `finder` finds, as `train_finder` trains: a checkpoint and a line after each epoch."""
+    """Train a refiner on what `finder` finds, as `train_finder` trains: a checkpoint and a line after each epoch.
+
+    Raises:
+        RunDiffers: the training in the folder has another schedule or finder, or other faces, pictures or scenes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    work = Averaged(FaceRefiner, schedule)
+    weights = (value.cpu().contiguous().numpy().tobytes() for value in finder.state_dict().values())
+    rests_on = {**composer.work(), "finder": digest_of(weights), "pool": [POOLED, MOST_POOLED]}
+    work = Averaged(FaceRefiner, schedule, rests_on)
     begun = work.restore(folder / CHECKPOINT)
     pool = FacePool.gather(composer.faces, composer.usable, MOST_POOLED) if begun < schedule.epochs else None
     watched = held_crops(finder, held) if held else None
@@ -55,8 +62,9 @@ def train_refiner(
         assert pool is not None
         losses = _run_epoch(work, finder, composer, pool, epoch)
         figures = measure_refiner(work.average, watched) if watched is not None else None
-        work.save(folder / CHECKPOINT, epoch + 1)
-        line = {"epoch": epoch + 1, **losses, "seconds": time.monotonic() - start}
+        seconds = time.monotonic() - start
+        work.save(folder / CHECKPOINT, epoch + 1, seconds)
+        line = {"epoch": epoch + 1, **losses, "seconds": seconds}
         if figures is not None:
             line |= {"error": figures.error, "wrong": figures.wrong}
         with (folder / LOG).open("a", encoding="utf-8") as log:
