@@ -15,8 +15,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "compatible.md"
 
 def test_no_request_to_a_compatible_route_ends_in_a_fault_of_the_server(serve_settings, probe):
     app = create_app(serve_settings(), open_access=True, parts=[compatible_part(name) for name in COMPATIBLE])
-    asked = walk(app, probe, examples=5, of=lambda call: bool({*COMPATIBLE} & {*call.get("tags", ())}))
-    assert asked > 80
+    asked = walk(app, probe, examples=4, of=lambda call: bool({*COMPATIBLE} & {*call.get("tags", ())}))
+    assert asked > 60
 
 
 def test_every_compatible_route_is_documented():

@@ -150,18 +150,19 @@ def test_the_similarity_is_the_probability_that_our_own_route_states(api, probe,
         for answer, face in zip(native, theirs.json()["result"], strict=True):
             wanted = [(each["name"], each["probability"]) for each in answer["candidates"][:3]]
             got = [(each["subject"], each["similarity"]) for each in face["subjects"]]
-            assert got == [(name, pytest.approx(value, abs=1e-5)) for name, value in wanted]
+            assert got == [(name, pytest.approx(value, abs=2e-5)) for name, value in wanted]
+            assert all(0 < value < 1 for _, value in got), "no certainty by rounding"
 
 
 def test_limit_and_threshold_choose_the_faces(api, samples):
     photo = {"file": (samples / "group.jpg").read_bytes()}
     everybody = api.post(f"{ROOT}/recognize", files=photo).json()["result"]
-    scores = sorted((face["box"]["probability"] for face in everybody), reverse=True)
-    assert len(scores) > 1
+    scores = [face["box"]["probability"] for face in everybody]
+    between = (max(scores) + min(scores)) / 2
     assert len(api.post(f"{ROOT}/recognize", files=photo, params={"limit": 1}).json()["result"]) == 1
     assert len(api.post(f"{ROOT}/recognize", files=photo, params={"detect_faces": "false"}).json()["result"]) == 1
-    few = api.post(f"{ROOT}/recognize", files=photo, params={"det_prob_threshold": scores[0]}).json()["result"]
-    assert len(few) == scores.count(scores[0]) or scores[0] == 1.0
+    few = api.post(f"{ROOT}/recognize", files=photo, params={"det_prob_threshold": between}).json()["result"]
+    assert 0 < len(few) == sum(score >= between for score in scores) < len(scores)
 
 
 def test_an_example_below_the_threshold_is_not_enrolled(api, samples):

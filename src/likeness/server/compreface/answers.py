@@ -111,8 +111,8 @@ def tells(asked: LookingQuery) -> bool:
 
 
 def rounded(probability: float) -> float:
-    """A probability as CompreFace's similarities are told."""
-    return round(probability, _DIGITS)
+    """A probability as CompreFace's similarities are told, without making a certainty of it by rounding."""
+    return min(max(round(probability, _DIGITS), 1e-5), 1 - 1e-5)
 
 
 def similar(ranked: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def _box(face: Face, size_px: tuple[int, int] | None) -> dict[str, Any]:
     x1, y1, x2, y2 = face.box_xyxy_px
     width, height = size_px or (math.ceil(x2), math.ceil(y2))
     return {
-        "probability": rounded(face.score),
+        "probability": round(face.score, _DIGITS),
         "x_max": min(round(x2), width),
         "y_max": min(round(y2), height),
         "x_min": max(round(x1), 0),

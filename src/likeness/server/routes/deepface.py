@@ -234,7 +234,7 @@ async def verify(actor: Reader, here: Here, asked: Annotated[VerifyForm, Depends
         "verified": distance <= threshold,
         "distance": round(distance, 6),
         "threshold": round(threshold, 6),
-        "confidence": round(100 * found.probability, 2),
+        "confidence": min(max(round(100 * found.probability, 2), 0.01), 99.99),  # no certainty by rounding
         "model": names["embedder"],
         "detector_backend": names["detector"],
         "similarity_metric": metric,
