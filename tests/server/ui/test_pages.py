@@ -223,4 +223,8 @@ def test_a_phone_shows_every_page_without_scrolling_sideways(browser, app_addres
     page.locator("#twin-examples button").first.tap()
     page.wait_for_selector("#twin-answer .lk-twin")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    narrow = (
+        "[...document.querySelectorAll('#twin-answer dd')].map((each) => each.clientWidth).filter((px) => px < 100)"
+    )
+    assert page.evaluate(narrow) == []  # no word is broken letter by letter
     page.close()
