@@ -77,6 +77,7 @@ def compare(photos: int, rounds: int) -> dict[str, Any]:
         "ratio_two_cores": rate["likeness_2_core"] / rate["face_recognition_2_core"] if 2 in cores else None,
         "milliseconds_per_photo_by_stage": {side: best[side, 1]["stages"] for side in SIDES},
         "faces": {side: best[side, 1]["faces"] for side in SIDES},
+        "models": best["likeness", 1]["models"],
         "machine": machine.describe("likeness", "onnxruntime", "face_recognition", "dlib-bin", "numpy", "pillow"),
     }
 
@@ -144,7 +145,8 @@ def run_likeness(enrolled: list[str], probes: list[str], cores: int) -> dict[str
     from likeness.recognizer import Recognizer
     from likeness.settings import Settings
 
-    recognizer = Recognizer(Settings(), threads=1)
+    # The environment may name other models: LIKENESS_EMBEDDER=likeness-s LIKENESS_DETECTOR=likeness-detector
+    recognizer = Recognizer(Settings.load(), threads=1)
     with tempfile.TemporaryDirectory() as folder:
         gallery = open_gallery(f"{folder}/people.gallery", space=recognizer.space, dimension=recognizer.dimension)
         faces = [(path, found[0]) for path in enrolled if (found := recognizer.faces(path, largest=True))]
@@ -175,6 +177,7 @@ def run_likeness(enrolled: list[str], probes: list[str], cores: int) -> dict[str
         gallery.close()
     return {
         "seconds": seconds,
+        "models": recognizer.settings.model_dump(include={"detector", "embedder", "attributes"}),
         "faces": sum(len(answer) for answer in answers),
         "stages": stages.report(len(probes), total) if cores == 1 else {},
     }

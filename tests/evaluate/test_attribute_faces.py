@@ -25,9 +25,10 @@ def faces(tmp_path_factory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def raw(tmp_path_factory) -> Bundle:
-    """A bundle that is not calibrated yet."""
-    return write_bundle(tmp_path_factory.mktemp("raw") / "colours", calibrated=False)
+def raw(faces, tmp_path_factory) -> Bundle:
+    """A bundle that is not calibrated yet, and says that it learnt from these faces."""
+    origin = {"data": {"name": "colours", "digest": faces.digest}}
+    return write_bundle(tmp_path_factory.mktemp("raw") / "colours", calibrated=False, origin=origin)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,12 @@ def test_photos_that_calibrated_or_trained_are_known_again(calibrated, faces, sp
     assert (behind["photos_shared"], behind["honest"]) == (shared, False)
     report = evaluate_attributes(found, name="colours", data=split, rounds=20, behind=behind)
     assert any("flattering" in sentence for sentence in report["weaknesses"])
+
+
+def test_of_faces_that_were_split_otherwise_nobody_knows_whether_they_were_learnt(calibrated, faces):
+    anew = faces.with_rows([row for row in faces.rows if row.split == "test"], step="split otherwise")
+    behind = predict_faces(calibrated, anew, "test", threads=1)[1]
+    assert (behind["photos_shared"], behind["honest"]) == (0, None)
 
 
 def test_the_calibrated_bundle_is_whole_and_says_what_it_was_fitted_on(calibrated, raw, faces):

@@ -155,7 +155,7 @@ def test_a_change_of_the_epochs_planned_is_noted_and_other_faces_are_refused(lab
     done = distil(labelled, teacher, longer, tmp_path / "run")
     assert done.schedules == ((0, 1), (1, 3))
     assert len(done.epochs) == 3
-    fewer = replace(labelled, rows=labelled.rows[1:])
+    fewer = replace(labelled, rows=(labelled.rows[0], *labelled.rows[2:]))
     with pytest.raises(RunDiffers, match="digest, faces"):
         distil(fewer, teacher, longer, tmp_path / "run")
 
@@ -237,7 +237,7 @@ def test_only_a_student_that_is_cut_out_tells_ages(labelled, teacher, tmp_path):
 
 def test_no_student_is_cut_out_of_a_network_of_another_form(labelled, distilled, tmp_path):
     other = export_distillation(distilled, tmp_path / "other").bundle
-    with pytest.raises(ModelError, match="ResNet"):
+    with pytest.raises(ModelError, match="of dlib's form"):
         distil(labelled, other, load_student("likeness-s", FEW, smoke=True), tmp_path / "run")
 
 
