@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from running_server import client, running
 
@@ -122,4 +120,4 @@ def test_no_address_is_fetched_for_a_visitor():
     from gradio import processing_utils
 
     with pytest.raises(InputError, match="fetches nothing"):
-        asyncio.run(processing_utils.async_ssrf_protected_download("http://127.0.0.1/", ""))
+        processing_utils.async_ssrf_protected_download("http://127.0.0.1/", "").send(None)

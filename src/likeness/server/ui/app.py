@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ def web_part(settings: Settings, open_access: bool) -> Part:
     """The web app as a part of the server."""
     sessions = Sessions()
 
-    def mount(app: FastAPI) -> FastAPI:
+    def lay_out(app: FastAPI) -> None:
         desk = Desk(app, settings, sessions, _examples())
         _keep_to_ourselves()
         blocks = build(desk, open_access)
@@ -69,6 +71,9 @@ def web_part(settings: Settings, open_access: bool) -> Part:
             js=page.SPOKEN,
             head=page.HEAD,
         )
+
+    def mount(app: FastAPI) -> FastAPI:
+        _within_a_loop(lambda: lay_out(app))
         app.add_middleware(Door, sessions=sessions)
         return app
 
@@ -127,6 +132,20 @@ def _keep_to_ourselves() -> None:
         raise InputError("the web app fetches nothing from addresses", hint="upload the photo")
 
     processing_utils.async_ssrf_protected_download = refuse
+
+
+def _within_a_loop(make: Callable[[], None]) -> None:
+    """Make pages while an event loop runs: where none does, Gradio makes several and leaves them open."""
+
+    async def made() -> None:
+        make()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(made())
+    else:
+        make()
 
 
 def _shape(failure: Failure, request_id: str) -> dict[str, Any]:
