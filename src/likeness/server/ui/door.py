@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from likeness.errors import AccessError, KeyMissing, OriginRefused
 from likeness.server.access import Access
@@ -89,6 +90,7 @@ class Door:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
+        send = _with_origin(send)
         if path in (KEY_PAGE, LEAVE) or path.startswith(STATIC):
             await self._app(scope, receive, send)
             return
@@ -109,6 +111,17 @@ class Door:
             raise
         scope["likeness.actor"], scope["likeness.scope"] = actor, allows
         await self._app(scope, receive, send)
+
+
+def _with_origin(send: Send) -> Send:
+    """Let the app's own forms say where they come from: under `no-referrer` a browser sends the origin `null`."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["referrer-policy"] = "same-origin"
+        await send(message)
+
+    return sent
 
 
 def _expect_own_page(request: Request) -> None:
