@@ -161,7 +161,7 @@ def write_detector(
         "engine": "single-shot",
         "summary": f"Faces of {options.min_face_px:.0f} pixels and more with five landmarks, in one look and a second.",
         "parameters": options.parameters(),
-        "licence": licence_facts(licence, f"{listing.source.title}: {terms}"),
+        "licence": licence_facts(licence, f"{listing.source.title}: {terms}", teacher.manifest.licence),
         "origin": {"teacher": teacher.manifest.name, "data": listing.origin, "photos": len(listing.rows),
                    "backdrops": options.backdrops, "shares": options.shares,
                    "backdrop_shares": options.backdrop_shares, "split_seed": options.seed,
