@@ -43,9 +43,20 @@ def _where(error: BaseException | None) -> dict[str, Any]:
     return {"error": type(error).__name__, "trace": frames[-12:]}
 
 
+class _Stderr(logging.Handler):
+    """Writes to what is stderr when a line is written: whoever runs the server may have put another in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:  # as all handlers do: a log that cannot be written must not end a request
+            self.handleError(record)
+
+
 def set_up_logs(stream: IO[str] | None = None, level: str = "info") -> None:
     """Write the server's log, and uvicorn's remarks, to `stream` (stderr unless said) as lines of JSON."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Stderr() if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     for name in ("likeness.server", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
