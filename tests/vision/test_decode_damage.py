@@ -384,3 +384,14 @@ def _crowded_tiff(entries: int, values: int) -> bytes:
 def test_a_small_file_cannot_ask_for_hours_of_work(data: bytes, reason: str) -> None:
     with pytest.raises(PhotoError):
         decode_photo(data)
+
+
+def test_half_a_photo_is_an_error_also_where_another_library_told_pillow_to_take_it(monkeypatch) -> None:
+    from PIL import ImageFile
+
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    whole = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(whole, "PNG")
+    with pytest.raises(PhotoTruncated):
+        decode_photo(whole.getvalue()[: len(whole.getvalue()) // 2])
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True

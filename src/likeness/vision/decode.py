@@ -80,7 +80,7 @@ def decode_photo(
     kind = sniff_kind(data)
     decode = _decode_jpeg if kind == "jpeg" else _decode_raster
     try:
-        with rasters.quiet_pillow():
+        with rasters.own_pillow():
             pixels, size_px, frames = decode(data, kind, limits, target_side_px)
     except (PhotoError, MemoryError):
         raise

@@ -94,31 +94,38 @@ def raster_orientation(image: ImageFile.ImageFile, kind: str) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-class _Quiet:
-    """How many threads are inside Pillow, and the filters to bring back when the last one leaves."""
+class _Own:
+    """How many threads are inside Pillow, and what to bring back when the last one leaves."""
 
     lock = threading.Lock()
     inside = 0
-    saved = warnings.catch_warnings()
+    filters = warnings.catch_warnings()
+    truncated = False
 
 
 @contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Keep Pillow's warnings (oddities of metadata, large sizes) from the caller.
+def own_pillow() -> Iterator[None]:
+    """Have Pillow as we want it: its warnings (oddities of metadata, large sizes) kept from the caller, and strict.
 
-    `warnings.catch_warnings` alone is not safe with threads: whoever leaves last brings back what it found,
-    which may be another's silence. So the first thread in sets the filter and the last one out takes it away.
+    Some libraries, face_recognition among them, tell Pillow for the whole process to take half a photo for a whole
+    one; here a truncated photo is an error whoever else is there. `warnings.catch_warnings` alone is not safe with
+    threads: whoever leaves last brings back what it found, which may be another's silence. So the first thread in
+    sets both and the last one out takes them away.
     """
-    with _Quiet.lock:
-        if _Quiet.inside == 0:
-            _Quiet.saved = warnings.catch_warnings()
-            _Quiet.saved.__enter__()
+    from PIL import ImageFile
+
+    with _Own.lock:
+        if _Own.inside == 0:
+            _Own.filters = warnings.catch_warnings()
+            _Own.filters.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL|pillow_heif|likeness\.vision")
-        _Quiet.inside += 1
+            _Own.truncated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+        _Own.inside += 1
     try:
         yield
     finally:
-        with _Quiet.lock:
-            _Quiet.inside -= 1
-            if _Quiet.inside == 0:
-                _Quiet.saved.__exit__(None, None, None)
+        with _Own.lock:
+            _Own.inside -= 1
+            if _Own.inside == 0:
+                _Own.filters.__exit__(None, None, None)
+                ImageFile.LOAD_TRUNCATED_IMAGES = _Own.truncated
