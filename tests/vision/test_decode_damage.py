@@ -369,6 +369,13 @@ def _crowded_tiff(entries: int, values: int) -> bytes:
     return struct.pack("<4sIH", b"II*\0", 8, entries) + directory + bytes(4 + 4 * values)
 
 
+def _crowded_big_tiff(entries: int, values: int) -> bytes:
+    """The same as a BigTIFF."""
+    array = 16 + 8 + 20 * entries + 8
+    directory = struct.pack("<HHQQ", 273, 4, values, array) * entries
+    return struct.pack("<4sHHQQ", b"II+\0", 8, 0, 16, entries) + directory + bytes(8 + 4 * values)
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("data", "reason"),
@@ -378,8 +385,9 @@ def _crowded_tiff(entries: int, values: int) -> bytes:
             "a JPEG of fill bytes: looking for a marker took the square of their number",
         ),
         (_crowded_tiff(60_000, 500_000), "a TIFF that names one array 60,000 times: each was read"),
+        (_crowded_big_tiff(60_000, 500_000), "a BigTIFF that does so"),
     ],
-    ids=["jpeg", "tiff"],
+    ids=["jpeg", "tiff", "bigtiff"],
 )
 def test_a_small_file_cannot_ask_for_hours_of_work(data: bytes, reason: str) -> None:
     with pytest.raises(PhotoError):

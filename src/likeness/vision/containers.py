@@ -23,6 +23,8 @@ MAX_FRAMES: Final = 10_000
 """Frames are counted up to here."""
 
 _CHECKED_CHUNKS: Final = (b"IHDR", b"PLTE", b"IDAT", b"tRNS")
+_TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of a value, by its type."""
 
 
 def is_cut_off(data: bytes, kind: str) -> bool:
@@ -142,6 +144,35 @@ def _tiff_directories(data: bytes) -> Iterator[tuple[int, int]]:
         if after + 4 > len(data):
             return
         (at,) = struct.unpack_from(order + "I", data, after)
+
+
+def check_tiff_directory(data: bytes) -> None:
+    """Raise PhotoCorrupt where the first directory of a TIFF or BigTIFF names far more values than the file holds.
+
+    Pillow before 13 reads each mention of an array anew: naming one again and again, a small file could ask for hours
+    of work.
+    """
+    named = 0
+    for kind, count in _tiff_values(data):
+        named += _TIFF_BYTES.get(kind, 1) * count
+        if named > 4 * len(data) + 65_536:
+            raise PhotoCorrupt("the TIFF is damaged: its directory names more values than the file holds")
+
+
+def _tiff_values(data: bytes) -> Iterator[tuple[int, int]]:
+    """Type and number of the values of each entry of the first directory, as far as it is there."""
+    order, big = {b"II": "<", b"MM": ">"}.get(data[:2], "<"), data[2:4] in (b"+\0", b"\0+")
+    if len(data) < 16:
+        return
+    (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+    wide, entry = (8, 20) if big else (2, 12)
+    if at + wide > len(data):
+        return
+    (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
+    first = at + wide
+    for place in range(first, min(first + entry * entries, len(data) - entry + 1), entry):
+        _, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, place)
+        yield kind, count
 
 
 def _tiff_reaches_past(data: bytes) -> bool:

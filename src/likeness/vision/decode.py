@@ -131,6 +131,8 @@ def _decode_raster(
     if kind == "tiff" and containers.is_cut_off(data, kind):
         # Asked first, because libtiff writes its complaints straight to the process's standard error.
         raise PhotoTruncated("the TIFF ends before its picture does")
+    if kind == "tiff":
+        containers.check_tiff_directory(data)
     image = rasters.open_raster(data, kind)
     _check_pixels(image.size, limits)
     frames = containers.count_frames(data, kind) if kind in ("gif", "tiff") else getattr(image, "n_frames", 1)
