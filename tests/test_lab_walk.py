@@ -43,7 +43,7 @@ def photos(samples, tmp_path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_the_documented_way_from_photos_to_answers_works_at_smoke_size(photos, tmp_path) -> None:
     commands = documented_commands()
     assert "likeness train" in commands
