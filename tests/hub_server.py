@@ -12,15 +12,16 @@ import base64
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+from threaded_server import in_thread
 
 quiet_library = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 """For modules that upload (`pytestmark = quiet_library`): the hub's library is behind its own HTTP client."""
@@ -87,18 +88,8 @@ class FakeHub:
 def hub_server() -> Iterator[FakeHub]:
     """A hub that runs in a thread for as long as the block."""
     state = FakeHub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"state": state}))
-    server.daemon_threads = True
-    server.handle_error = lambda request, address: None  # type: ignore[method-assign]  # clients may hang up
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with in_thread(type("Bound", (_Handler,), {"state": state})) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

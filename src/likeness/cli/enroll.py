@@ -19,7 +19,7 @@ from likeness.cli.output import about, counted
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
-    from likeness.service import Outcome, People
+    from likeness.service import EnrolOptions, Outcome, People
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,15 +87,9 @@ def enroll(
 
     Photos enrolled or refused before are skipped: run the same command again to go on where it was stopped.
     """
-    from likeness.service import EnrolOptions, find_photos
+    from likeness.service import find_photos
 
-    options = EnrolOptions(
-        pick=picked(pick, largest=largest),
-        gate=gate,
-        again=again,
-        consent=stated_consent(consent),
-        retain_until=future(retain_until),
-    )
+    options = enrol_options(pick, largest, gate, again, consent, retain_until)
     photos = list(find_photos(paths, name=name, named=True))
     return take(flags, lambda people, stop: people.enroll(photos, options, stop=stop), len(photos), verbose=verbose)
 
@@ -180,6 +174,21 @@ def stopping() -> Iterator[Any]:
         yield lambda: asked
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def enrol_options(
+    pick: Any, largest: bool, gate: bool, again: bool, consent: str | None, retain_until: datetime | None
+) -> EnrolOptions:
+    """What the options of a command that enrols photos say."""
+    from likeness.service import EnrolOptions
+
+    return EnrolOptions(
+        pick=picked(pick, largest=largest),
+        gate=gate,
+        again=again,
+        consent=stated_consent(consent),
+        retain_until=future(retain_until),
+    )
 
 
 def picked(pick: Any, *, largest: bool) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from likeness.cli.enroll import enroll, future, look_options, picked, record_options, stated_consent, take
+from likeness.cli.enroll import enrol_options, enroll, future, look_options, record_options, stated_consent, take
 from likeness.cli.flags import Flags, common_options
 
 
@@ -86,15 +86,7 @@ def compreface(
     are fetched and enrolled as photos are. CompreFace's embeddings are of other models and cannot be compared with
     ours: faces of which it kept no picture are refused, each with that reason.
     """
-    from likeness.service import EnrolOptions
-
-    options = EnrolOptions(
-        pick=picked(pick, largest=largest),
-        gate=gate,
-        again=again,
-        consent=stated_consent(consent),
-        retain_until=future(retain_until),
-    )
+    options = enrol_options(pick, largest, gate, again, consent, retain_until)
     photos, total = _found(flags, source, key, service)
     return take(flags, lambda people, stop: people.enroll(photos, options, stop=stop), total, verbose=verbose)
 

@@ -89,7 +89,6 @@ def continue_bundle(
         share_of_each(memory.state.exemplars, len(material.learnt.people))
         if asked.verify is not None:
             expect_apart(*asked.verify, material.learnt.people)
-        make = _maker(step, dataset, material)
         with watch("training") as progress:
             run = train(
                 dataset,
@@ -97,7 +96,7 @@ def continue_bundle(
                 folder,
                 say=say,
                 progress=progress,
-                make_task=make,
+                make_task=_maker(step, dataset, material),
                 material=material,
                 base=old.manifest,
             )

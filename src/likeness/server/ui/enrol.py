@@ -66,7 +66,7 @@ def enrol_page(desk: Desk) -> None:
             with gr.Accordion("More", open=False):
                 basis = gr.Textbox(
                     label="How they agreed",
-                    value="agreed, as stated on the enrolment page",
+                    value=AGREED,
                     max_lines=2,
                     elem_id="enrol-basis",
                 )

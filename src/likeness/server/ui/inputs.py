@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
@@ -72,3 +73,19 @@ def example_buttons(desk: Desk, *, elem_id: str) -> list[tuple[gr.Button, str]]:
     gr.HTML('<p class="lk-fine">Or try one of these invented people:</p>', js_on_load=None)
     with gr.Row(elem_id=elem_id, elem_classes="lk-examples"):
         return [(gr.Button(name, icon=str(path), size="sm", min_width=120), str(path)) for name, path in desk.examples]
+
+
+def photo_question(desk: Desk, work: Callable[..., Awaitable[str]], *, page: str, button: str, waiting: str) -> None:
+    """A photo or an example on one side, and on the other what `work` answers to it; ids begin with the page's."""
+    with gr.Row():
+        with gr.Column(scale=2, min_width=280):
+            photo = photo_input("Photo", elem_id=f"{page}-photo")
+            ask = gr.Button(button, variant="primary", elem_id=f"{page}-ask")
+            examples = example_buttons(desk, elem_id=f"{page}-examples")
+        with gr.Column(scale=3, min_width=280):
+            answer = answer_place(waiting, elem_id=f"{page}-answer")
+    ask.click(work, [photo], [answer], api_visibility="private")
+    for example, path in examples:
+        example.click(lambda path=path: path, None, [photo], show_progress="hidden", api_visibility="private").then(
+            work, [photo], [answer], api_visibility="private"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from likeness.server.ui.desk import Desk, bytes_at, told
-from likeness.server.ui.inputs import answer_place, example_buttons, lead, photo_input
+from likeness.server.ui.inputs import lead, photo_question
 from likeness.server.ui.markup import card, count, line, marked_photo, percent, picture, quality_line, row, sealed
 from likeness.server.ui.pictures import shown_crop, shown_photo
 from likeness.server.ui.works import Mirrored
@@ -21,13 +21,6 @@ TELLS_NOTHING = (
 def mirror_page(desk: Desk) -> None:
     """Lay the page out and wire it."""
     lead("How old does each face look, and which gender would people see? Looks, not facts; with honest ranges.")
-    with gr.Row():
-        with gr.Column(scale=2, min_width=280):
-            photo = photo_input("Photo", elem_id="mirror-photo")
-            ask = gr.Button("Look into the mirror", variant="primary", elem_id="mirror-ask")
-            examples = example_buttons(desk, elem_id="mirror-examples")
-        with gr.Column(scale=3, min_width=280):
-            answer = answer_place("What the mirror sees will be here.", elem_id="mirror-answer")
 
     @told()
     async def look(path: str | None, request: gr.Request) -> str:
@@ -35,11 +28,9 @@ def mirror_page(desk: Desk) -> None:
         shown, found = await desk.ask(Mirrored((await bytes_at(path),)), actor)
         return _answer(shown, found, tells=desk.engine.people.recognizer.teller is not None)
 
-    ask.click(look, [photo], [answer], api_visibility="private")
-    for button, path in examples:
-        button.click(lambda path=path: path, None, [photo], show_progress="hidden", api_visibility="private").then(
-            look, [photo], [answer], api_visibility="private"
-        )
+    photo_question(
+        desk, look, page="mirror", button="Look into the mirror", waiting="What the mirror sees will be here."
+    )
 
 
 def _answer(photo: Photo, found: Described, *, tells: bool) -> str:

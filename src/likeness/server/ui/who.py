@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from likeness.server.ui.desk import Desk, bytes_at, told
-from likeness.server.ui.inputs import answer_place, example_buttons, lead, photo_input
+from likeness.server.ui.inputs import lead, photo_question
 from likeness.server.ui.markup import (
     TONES,
     card,
@@ -30,13 +30,6 @@ from likeness.types import Answer, Photo
 def who_page(desk: Desk) -> None:
     """Lay the page out and wire it."""
     lead("Each face of a photo, with its name and how sure that is; and where nobody is named, why.")
-    with gr.Row():
-        with gr.Column(scale=2, min_width=280):
-            photo = photo_input("Photo", elem_id="who-photo")
-            ask = gr.Button("Who is this?", variant="primary", elem_id="who-ask")
-            examples = example_buttons(desk, elem_id="who-examples")
-        with gr.Column(scale=3, min_width=280):
-            answer = answer_place("Names will be here.", elem_id="who-answer")
 
     @told()
     async def identify(path: str | None, request: gr.Request) -> str:
@@ -44,11 +37,7 @@ def who_page(desk: Desk) -> None:
         shown, found = await desk.ask(Named((await bytes_at(path),)), actor)
         return _answer(shown, found)
 
-    ask.click(identify, [photo], [answer], api_visibility="private")
-    for button, path in examples:
-        button.click(lambda path=path: path, None, [photo], show_progress="hidden", api_visibility="private").then(
-            identify, [photo], [answer], api_visibility="private"
-        )
+    photo_question(desk, identify, page="who", button="Who is this?", waiting="Names will be here.")
 
 
 def _answer(photo: Photo, found: Identified) -> str:
