@@ -4,9 +4,12 @@
     python benchmarks/serve.py --soak 10 --json results/serve-soak.json
 
 For 1, 8 and 64 clients, and for `identify` and `index`, the engine is asked directly (in a process of its own, that
-many tasks in flight) and then the server over HTTP (as many connections, each asking again as soon as it is answered).
-Both take turns, so that a machine that gets slower slows both; the share is that of the medians. The clients run on
-the same machine and take their part of it.
+many tasks in flight) and the server over HTTP (as many connections, each asking again as soon as it is answered). Both
+take turns of a few seconds, so that a machine that gets slower slows both; the share is the median of the turns'. The
+clients run on the same machine and take their part of it. Where the machine is a guest whose host takes cores away
+(`stolen` says how much of each turn), `cpu_ms` says more than wall time: it is the processor time that the process of
+the engine or the server spent on a request, and `cpu_share` the engine's divided by the server's, which is the share
+that is left where all cores are busy.
 
 `index` enrols: each photo is another one (a byte more at its end), so each is decoded, looked at, embedded and written,
 and acknowledged when it is durable. Photos are those of `--photos`, a folder of people; the samples unless said.
@@ -29,8 +32,9 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -40,6 +44,9 @@ import machine
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = (1, 8, 64)
 CALLS = ("identify", "index")
+MEDIANS = ("per_s", "p50_ms", "p99_ms", "cpu_ms")
+Turns = list[dict[str, dict[str, Any]]]
+"""Of each turn the figures of `engine` and of `server`."""
 BOUNDARY = "likeness-benchmark-boundary"
 
 
@@ -105,6 +112,31 @@ async def ask(address: tuple[str, int], photos: Photos, mix: list[str], clients:
     return figures(waits, time.perf_counter() - began) | {"statuses": statuses}
 
 
+def stolen_and_all() -> tuple[int, int]:
+    """Clock ticks that the machine's host took away since the start, and all."""
+    ticks = [int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
+def used_s(pid: int) -> float:
+    """Processor seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Spent:
+    """What was spent meanwhile, as figures: processor time a request of one process, and what the host took away."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid, self._used_s, self._stolen = pid, used_s(pid), stolen_and_all()
+
+    def figures(self, requests: int) -> dict[str, float]:
+        """Since the birth of this."""
+        stolen, ticks = (now - then for now, then in zip(stolen_and_all(), self._stolen, strict=True))
+        cpu_ms = (used_s(self._pid) - self._used_s) * 1000 / requests
+        return {"cpu_ms": round(cpu_ms, 2), "stolen": round(stolen / ticks, 3)}
+
+
 def figures(waits_ms: list[float], seconds: float) -> dict[str, Any]:
     """Requests a second, and percentiles of the waiting times."""
     ordered = sorted(waits_ms)
@@ -118,8 +150,8 @@ def figures(waits_ms: list[float], seconds: float) -> dict[str, Any]:
     }
 
 
-def engine_alone(photos: Photos, call: str, clients: int, seconds: float, gallery: Path) -> dict[str, Any]:
-    """The same work asked of the engine itself, that many tasks in flight."""
+def engine_alone(photos: Photos, call: str, clients: int, gallery: Path) -> None:
+    """The same work asked of the engine itself, that many tasks in flight: for each line of seconds one of figures."""
     from likeness.recognizer import Recognizer
     from likeness.server.engine import Engine
     from likeness.server.work import Enrol, Identify
@@ -128,35 +160,32 @@ def engine_alone(photos: Photos, call: str, clients: int, seconds: float, galler
 
     recognizer = Recognizer(Settings.load({"gallery": str(gallery)}), threads=1)
     engine = Engine(open_people(recognizer=recognizer, create=True), queue=1024)
-    waits: list[float] = []
     numbers = count()
-    lock = threading.Lock()
 
-    def one(number: int) -> None:
-        at = number % len(photos.data)
+    def one() -> None:
+        at = next(numbers) % len(photos.data)
         if call == "identify":
             engine.ask(Identify((photos.data[at],)), "benchmark").result()
         else:
             photo = FoundPhoto("a.jpg", photos.names[at], data=photos.fresh(at))
             engine.enrol(Enrol((photo,), EnrolOptions()), "benchmark").result()
 
-    def client(ends: float) -> None:
+    def client(ends: float, waits: list[float]) -> None:
         while (began := time.perf_counter()) < ends:
-            with lock:
-                number = next(numbers)
-            one(number)
+            one()
             waits.append((time.perf_counter() - began) * 1000)
 
-    one(0)
-    began = time.perf_counter()
-    threads = [threading.Thread(target=client, args=(began + seconds,)) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = figures(waits, time.perf_counter() - began)
+    for line in sys.stdin:
+        waits: list[float] = []
+        spent, began = Spent(os.getpid()), time.perf_counter()
+        threads = [threading.Thread(target=client, args=(began + float(line), waits)) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found = figures(waits, time.perf_counter() - began) | spent.figures(len(waits))
+        print(json.dumps(found), flush=True)
     engine.close()
-    return found
 
 
 @contextmanager
@@ -193,12 +222,24 @@ def memory_mb(pid: int) -> float:
     return round(int(line.split()[1]) / 1024, 1)
 
 
-def in_own_process(arguments: argparse.Namespace, call: str, clients: int, gallery: Path) -> dict[str, Any]:
-    """`engine_alone`, where nothing else runs in the process."""
+@contextmanager
+def engine(
+    arguments: argparse.Namespace, call: str, clients: int, gallery: Path
+) -> Iterator[Callable[[float], dict[str, Any]]]:
+    """An engine in a process of its own, where nothing else runs: what asks it for so many seconds."""
     command = [sys.executable, __file__, "--alone", call, "--clients", str(clients), "--gallery", str(gallery)]
-    command += ["--seconds", str(arguments.seconds), "--photos", str(arguments.photos)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return found
+    command += ["--photos", str(arguments.photos)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        into, out = process.stdin, process.stdout
+        assert into is not None
+        assert out is not None
+
+        def go(seconds: float) -> dict[str, Any]:
+            print(seconds, file=into, flush=True)
+            found: dict[str, Any] = json.loads(out.readline())
+            return found
+
+        yield go
 
 
 def enrol_everybody(arguments: argparse.Namespace, gallery: Path) -> None:
@@ -212,34 +253,54 @@ def enrol_everybody(arguments: argparse.Namespace, gallery: Path) -> None:
         list(people.enroll(find_photos([arguments.photos], named=True), EnrolOptions(pick="largest")))
 
 
-def measure(arguments: argparse.Namespace, photos: Photos) -> list[dict[str, Any]]:
-    """Every call at every number of clients, engine and server in turns."""
-    rows = []
+def measure(arguments: argparse.Namespace, photos: Photos) -> Iterator[dict[str, Any]]:
+    """Every call at every number of clients, engine and server in turns of a few seconds."""
     for call in CALLS:
         for clients in arguments.clients:
-            turns: dict[str, list[dict[str, Any]]] = {"engine": [], "server": []}
-            for _ in range(arguments.turns):
-                with tempfile.TemporaryDirectory() as folder:
-                    enrol_everybody(arguments, Path(folder) / "people.gallery")
-                    turns["engine"].append(in_own_process(arguments, call, clients, Path(folder) / "people.gallery"))
-                with tempfile.TemporaryDirectory() as folder:
-                    enrol_everybody(arguments, Path(folder) / "people.gallery")
-                    with server(Path(folder)) as (address, _):
-                        asyncio.run(ask(address, photos, [call], 1, 1.0))
-                        turns["server"].append(asyncio.run(ask(address, photos, [call], clients, arguments.seconds)))
-            rows.append(row(call, clients, turns))
-            print(json.dumps({name: rows[-1][name] for name in ("call", "clients", "share", "server")}), flush=True)
-    return rows
+            with tempfile.TemporaryDirectory() as folder:
+                own, served = Path(folder) / "engine.gallery", Path(folder) / "people.gallery"
+                for gallery in (own, served):
+                    enrol_everybody(arguments, gallery)
+                with engine(arguments, call, clients, own) as go, server(Path(folder)) as (address, pid):
+                    turns = take_turns(arguments, go, partial(asked, address, pid, photos, (call, clients)))
+            yield row(call, clients, turns)
 
 
-def row(call: str, clients: int, turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """One line of the result: medians over the turns, and each turn."""
+def asked(address: tuple[str, int], pid: int, photos: Photos, what: tuple[str, int], seconds: float) -> dict[str, Any]:
+    """Figures of a server that is asked by so many clients for a while."""
+    (call, clients), spent = what, Spent(pid)
+    found = asyncio.run(ask(address, photos, [call], clients, seconds))
+    return found | spent.figures(found["requests"])
+
+
+def take_turns(arguments: argparse.Namespace, *both: Callable[[float], dict[str, Any]]) -> Turns:
+    """The figures of both, turn by turn, after one that does not count; who begins changes from turn to turn."""
+    found: Turns = [{} for _ in range(arguments.turns)]
+    names = ("engine", "server")
+    for go in both:
+        go(1.0)
+    for number, turn in enumerate(found):
+        for at in (0, 1) if number % 2 else (1, 0):
+            turn[names[at]] = both[at](arguments.seconds)
+    return found
+
+
+def row(call: str, clients: int, turns: Turns) -> dict[str, Any]:
+    """One line of the result: medians over the turns, each turn, and the shares with the range of their middle half."""
     medians = {
-        who: {name: statistics.median(turn[name] for turn in found) for name in ("per_s", "p50_ms", "p99_ms")}
-        for who, found in turns.items()
+        who: {name: statistics.median(turn[who][name] for turn in turns) for name in MEDIANS}
+        for who in ("engine", "server")
     }
-    share = medians["server"]["per_s"] / medians["engine"]["per_s"]
-    return {"call": call, "clients": clients, "share": round(share, 3), **medians, "turns": turns}
+    shares = [turn["server"]["per_s"] / turn["engine"]["per_s"] for turn in turns]
+    cpu_shares = [turn["engine"]["cpu_ms"] / turn["server"]["cpu_ms"] for turn in turns]
+    found = {"share": quartiles(shares), "cpu_share": quartiles(cpu_shares)}
+    return {"call": call, "clients": clients, **found, **medians, "turns": turns}
+
+
+def quartiles(values: list[float]) -> dict[str, float]:
+    """The median, and the quartiles below and above it."""
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return {"median": round(median, 3), "low": round(low, 3), "high": round(high, 3)}
 
 
 def soak(arguments: argparse.Namespace, photos: Photos) -> dict[str, Any]:
@@ -270,8 +331,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, default=ROOT / "samples" / "people")
     parser.add_argument("--clients", type=lambda text: tuple(map(int, text.split(","))), default=CLIENTS)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each turn")
+    parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--alone", help=argparse.SUPPRESS)
@@ -279,13 +340,12 @@ def main() -> None:
     arguments = parser.parse_args()
     photos = Photos(arguments.photos)
     if arguments.alone:
-        print(
-            json.dumps(
-                engine_alone(photos, arguments.alone, arguments.clients[0], arguments.seconds, arguments.gallery)
-            )
-        )
+        engine_alone(photos, arguments.alone, arguments.clients[0], arguments.gallery)
         return
-    found = {"soak": soak(arguments, photos)} if arguments.soak else {"rows": measure(arguments, photos)}
+    found: dict[str, Any] = {"soak": soak(arguments, photos)} if arguments.soak else {"rows": []}
+    for each in () if arguments.soak else measure(arguments, photos):
+        found["rows"].append(each)
+        print(json.dumps({name: value for name, value in each.items() if name != "turns"}), flush=True)
     about = machine.describe("likeness", "fastapi", "uvicorn", "onnxruntime")
     text = json.dumps({"machine": about, "photos": len(photos.data), "seconds": arguments.seconds} | found, indent=1)
     if arguments.json:

@@ -100,13 +100,13 @@ def test_two_photos_are_compared_with_the_score_explained(ui, asked, samples, na
     ui.give("#compare-first", photos[0])
     ui.give("#compare-second", photos[1])
     ui.page.click("#compare-ask")
-    words = ui.answer("#compare-answer", "svg")
+    words = ui.answer("#compare-answer", "svg[aria-label]")
     files = {"first": photos[0].read_bytes(), "second": photos[1].read_bytes()}
     found = asked.post("/v1/verify", files=files).json()
     assert "One person" in ui.page.locator("#compare-answer").inner_text()
     assert found["reason"] in ui.page.locator("#compare-answer").inner_text()
     assert words is not None
-    spoken = ui.page.locator("#compare-answer svg").get_attribute("aria-label")
+    spoken = ui.page.locator("#compare-answer svg[aria-label]").get_attribute("aria-label")
     assert f"this pair scores {found['similarity']:.3f}" in spoken
 
 
