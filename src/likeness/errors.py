@@ -67,6 +67,7 @@ LikenessError
 └── RemoteError              a server elsewhere did not give what was asked
     ├── Unreachable              no network, or nobody answers
     ├── AccessRefused            it wants to know who asks, or refuses them
+    ├── QueueUnavailable         the queue of arrivals does not answer, or refuses
     └── DownloadCorrupt          what came is not what was promised
 ```
 
@@ -503,6 +504,12 @@ class AccessRefused(RemoteError):
     """The server wants to know who asks, or refuses them."""
 
     code = "remote_access_refused"
+
+
+class QueueUnavailable(RemoteError):
+    """The queue of arrivals cannot be used now: its server or file does not answer, or refuses."""
+
+    code, http_status = "queue_unavailable", 503
 
 
 class DownloadCorrupt(RemoteError):

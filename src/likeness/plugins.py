@@ -1,6 +1,7 @@
 """Name → factory for the parts that can be exchanged; built-ins and strangers' plugins register the same way.
 
-A part has a kind (`gallery`, `detector`, `embedder`, `attributes`, `converter`, `source`) and a name. Built-ins are
+A part has a kind (`gallery`, `detector`, `embedder`, `attributes`, `converter`, `source`,
+`queue`) and a name. Built-ins are
 rows of `BUILTIN`; an installed package adds more through the entry-point group `likeness.KIND`. A target is
 `module:attribute`, imported when it is asked for.
 """
@@ -25,6 +26,13 @@ BUILTIN: dict[str, dict[str, str]] = {
     "converter": {
         "mtcnn": "likeness.convert.mtcnn:convert",
         "dlib-resnet": "likeness.convert.dlib_resnet:convert",
+    },
+    "queue": {
+        "file": "likeness.intake.queues.embedded:open_embedded",
+        "redis": "likeness.intake.queues.redis:open_redis",
+        "rediss": "likeness.intake.queues.redis:open_redis",
+        "unix": "likeness.intake.queues.redis:open_redis",
+        "sqs": "likeness.intake.queues.sqs:open_sqs",
     },
     "source": {
         "agedb": "likeness.data.sources.agedb:AgeDb",

@@ -11,13 +11,14 @@ import tomllib
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from platformdirs import user_cache_path, user_config_path, user_data_path
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
     PrivateAttr,
     SecretStr,
     ValidationError,
@@ -25,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from likeness.addresses import masked
 from likeness.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ _WORDS = {
 }
 """What is said in place of pydantic's words, by the kind of error."""
 
+
+Address = Annotated[str, PlainSerializer(masked, return_type=str, when_used="json")]
+"""A setting that may hold a password: shown without it. Give such a field `repr=False`."""
 
 DEFAULT_MODELS = {"detector": ("mtcnn",), "embedder": ("dlib-resnet-int8",)}
 """For each setting that names a model: the model unless said, and those to fall back to where its licence forbids."""
@@ -151,6 +156,13 @@ class Settings(BaseModel):
         120.0, gt=0, le=3600, description="Server: time limit until an answer begins, from the request's first byte on."
     )
 
+    queue: Address = Field(
+        default_factory=lambda: str(user_data_path("likeness") / "queue.db"),
+        min_length=1,
+        repr=False,
+        description="Queue of arrivals: a path opens the embedded one (SQLite); redis://… or sqs://region/prefix "
+        "a server's. Passwords in it are not shown.",
+    )
     profiles: tuple[Literal["gallery", "wikidata", "ninjas"], ...] = Field(
         (),
         description="Who is asked for profile cards, in order: gallery (what it holds), wikidata, ninjas (API Ninjas); "

@@ -1,0 +1,1 @@
+"""Photos that arrive by themselves: storage, events, queues, and the workers that answer."""
