@@ -1,0 +1,1 @@
+"""The Telegram bot: a door to the API, for people with a phone."""
