@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import TypeVar
@@ -42,6 +42,17 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CANDIDATES = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CutFace:
+    """A face (with crop) cut out of its photo, so that the networks can look at it without that.
+
+    `attribute_crop` `(s, s, 3)` uint8 is the one for age and gender where their network wants it aligned in another way.
+    """
+
+    face: Face
+    attribute_crop: Pixels | None = None
 
 
 class Recognizer:
@@ -192,13 +203,49 @@ class Recognizer:
         self, photos: Sequence[Photo], *, embed: bool = True, attributes: bool = True, largest: bool = False
     ) -> list[list[Face]]:
         """All faces of each photo, as `faces`; the networks look at all photos' crops together."""
-        found = [self._found(photo)[: 1 if largest else None] for photo in photos]
+        found = [self.cut(photo, attributes=attributes, largest=largest) for photo in photos]
+        looked = iter(self.look_at([cut for cuts in found for cut in cuts], embed=embed, attributes=attributes))
+        return [list(islice(looked, len(cuts))) for cuts in found]
+
+    def cut(self, photo: Photo, *, attributes: bool = True, largest: bool = False) -> list[CutFace]:
+        """The faces that are found on a photo, largest first, cut out: what `look_at` needs, and no more."""
+        faces = self._found(photo)[: 1 if largest else None]
         network = self.attribute_network if attributes else None
-        if not any(found):
-            return found
-        places = [(photo, face) for photo, faces in zip(photos, found, strict=True) for face in faces]
-        looked = iter(self._looked_at(places, embed=embed, network=network))
-        return [list(islice(looked, len(faces))) for faces in found]
+        if network is None or self._crops_serve(network):
+            return [CutFace(face) for face in faces]
+        return [
+            CutFace(face, network.crop(photo.pixels, (face.landmarks_px / photo.scale).astype(np.float32)))
+            for face in faces
+        ]
+
+    def look_at(self, cuts: Sequence[CutFace], *, embed: bool = True, attributes: bool = True) -> list[Face]:
+        """Faces that were cut out, with what the networks say of them; one pass where one network says all.
+
+        Raises:
+            ValueError: a face has no crop, or lacks the one for age and gender.
+        """
+        faces = [cut.face for cut in cuts]
+        network = self.attribute_network if attributes else None
+        if not faces or not (embed or network is not None):
+            return faces
+        crops = np.stack([_given(face.crop) for face in faces])
+        if network is None:
+            return _with_embeddings(faces, self.embedder.embed(crops))
+        if network is self.embedder and embed:
+            vectors, logits = self.embedder.embed_and_tell(crops)
+        else:
+            serve = self._crops_serve(network)
+            logits = network.attribute_logits(crops if serve else np.stack([_given(c.attribute_crop) for c in cuts]))
+            vectors = self.embedder.embed(crops) if embed else None
+        if vectors is not None:
+            faces = _with_embeddings(faces, vectors)
+        assert self.teller is not None  # there is a network
+        told = self.teller.tell(logits)
+        return [replace(face, age=age, gender=gender) for face, (age, gender) in zip(faces, told, strict=True)]
+
+    def _crops_serve(self, network: TellsAttributes) -> bool:
+        """Whether the embedder's crops are those that the network for age and gender wants."""
+        return network is self.embedder or (isinstance(network, CropNetwork) and network.crops_like(self.embedder))
 
     def _found(self, photo: Photo) -> list[Face]:
         """The faces that the detector finds, largest first, as yet without what other networks say of them."""
@@ -285,33 +332,6 @@ class Recognizer:
         """
         yield from spread(work, items, workers or self.settings.threads or available_cores())
 
-    def _looked_at(
-        self, places: Sequence[tuple[Photo, Face]], *, embed: bool, network: TellsAttributes | None
-    ) -> list[Face]:
-        """The faces, each on its photo, with what the networks say of them; one pass where one network says all."""
-        faces = [face for _, face in places]
-        crops = np.stack([face.crop for face in faces if face.crop is not None])
-        if network is None:
-            return _with_embeddings(faces, self.embedder.embed(crops)) if embed else faces
-        if network is self.embedder and embed:
-            vectors, logits = self.embedder.embed_and_tell(crops)
-            faces = _with_embeddings(faces, vectors)
-        else:
-            own = crops
-            if not (isinstance(network, CropNetwork) and network.crops_like(self.embedder)):
-                own = np.stack(
-                    [
-                        network.crop(photo.pixels, (face.landmarks_px / photo.scale).astype(np.float32))
-                        for photo, face in places
-                    ]
-                )
-            logits = network.attribute_logits(own)
-            if embed:
-                faces = _with_embeddings(faces, self.embedder.embed(crops))
-        assert self.teller is not None  # there is a network
-        told = self.teller.tell(logits)
-        return [replace(face, age=age, gender=gender) for face, (age, gender) in zip(faces, told, strict=True)]
-
     def _describe(self, photo: Photo, found: Detections) -> Iterator[Face]:
         scale = photo.scale
         for box, landmarks, score in zip(found.boxes_xyxy_px, found.landmarks_px, found.scores, strict=True):
@@ -320,6 +340,12 @@ class Recognizer:
             places = (landmarks * scale).astype(np.float32)
             quality = self.gate.judge(crop, places, (x1, y1, x2, y2), float(score), photo.size_px)
             yield Face((x1, y1, x2, y2), places, float(score), quality, crop=crop)
+
+
+def _given(crop: Pixels | None) -> Pixels:
+    if crop is None:
+        raise ValueError("expected faces with crops, got one without")
+    return crop
 
 
 def _with_embeddings(faces: Sequence[Face], vectors: Vector) -> list[Face]:
