@@ -20,6 +20,7 @@ LikenessError
 │   ├── ProfileInvalid       not a profile card: no object of plain values
 │   ├── ImportRefused        what another program saved, in a form or of a model that is not taken over
 │   │   └── PickleRefused        a pickle that holds more than plain data, or is damaged
+│   ├── ObjectTooLarge           an object of a storage with more bytes than are taken
 │   ├── BodyTooLarge             a request with more bytes than the server takes
 │   ├── BodyTooSlow              a request whose bytes did not arrive in time
 │   ├── RequestInvalid       a request to the server with a field that cannot be used
@@ -32,6 +33,7 @@ LikenessError
 │   ├── GalleryMissing
 │   ├── ModelNotFound
 │   ├── KeyNotFound              no API key has that id
+│   ├── StorageMissing           no such folder, bucket or object where photos are kept
 │   ├── JobNotFound              the server knows no such job
 │   └── RemoteNotFound           a server elsewhere has no such file, repository or version
 ├── Conflict
@@ -53,7 +55,9 @@ LikenessError
 ├── StorageError
 │   ├── GalleryCorrupt
 │   ├── GalleryBusy
-│   └── StorageFull
+│   ├── StorageFull
+│   ├── StorageUnreachable       nobody answers where photos are kept, or not in time
+│   └── StorageRefused           it does not let us in
 ├── ServiceError             the server cannot do it now; the same request may succeed later
 │   ├── Overloaded               too much is waiting already
 │   ├── TookTooLong              it was not done within the time limit
@@ -198,6 +202,12 @@ class VideoUnusable(InputError):
     code, exit_code = "video_unusable", 3
 
 
+class ObjectTooLarge(InputError):
+    """An object of a storage has more bytes than are taken."""
+
+    code, exit_code, http_status = "object_too_large", 3, 413
+
+
 class BodyTooLarge(InputError):
     """The body of a request has more bytes than the server takes."""
 
@@ -299,6 +309,12 @@ class JobNotFound(NotFound):
     """The server knows no job of that id; it remembers the latest ones until it ends."""
 
     code = "job_not_found"
+
+
+class StorageMissing(NotFound):
+    """Where photos are kept there is no such folder, bucket or object."""
+
+    code = "storage_missing"
 
 
 class RemoteNotFound(NotFound):
@@ -425,6 +441,18 @@ class StorageFull(StorageError):
     """No space is left on the device."""
 
     code, http_status = "storage_full", 507
+
+
+class StorageUnreachable(StorageError):
+    """Where photos are kept nobody answers, or not in time; the same may succeed later."""
+
+    code, http_status = "storage_unreachable", 503
+
+
+class StorageRefused(StorageError):
+    """Where photos are kept we are not let in, or may not do this."""
+
+    code = "storage_refused"
 
 
 class ServiceError(LikenessError):

@@ -1,8 +1,7 @@
 """Name → factory for the parts that can be exchanged; built-ins and strangers' plugins register the same way.
 
 A part has a kind (`gallery`, `detector`, `embedder`, `attributes`, `converter`, `source`,
-`queue`) and a name. Built-ins are
-rows of `BUILTIN`; an installed package adds more through the entry-point group `likeness.KIND`. A target is
+`queue`, `storage`) and a name. Built-ins are rows of `BUILTIN`; an installed package adds more through the entry-point group `likeness.KIND`. A target is
 `module:attribute`, imported when it is asked for.
 """
 
@@ -17,6 +16,10 @@ from likeness.errors import SettingsError
 
 BUILTIN: dict[str, dict[str, str]] = {
     "gallery": {"file": "likeness.gallery.embedded:open_embedded"},
+    "storage": {
+        "file": "likeness.storage.folder:FolderStorage",
+        "s3": "likeness.storage.s3:BucketStorage",
+    },
     "detector": {
         "mtcnn-cascade": "likeness.vision.mtcnn:MtcnnDetector",
         "single-shot": "likeness.vision.single_shot:SingleShotDetector",
