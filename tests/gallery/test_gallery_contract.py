@@ -356,6 +356,23 @@ def test_reembedding_switches_the_space_at_the_end(gallery, open_here):
     assert gallery.reembed("new", 8, embed, progress=lambda done, total: None) == 0
 
 
+def test_another_network_of_the_same_space_embeds_all_faces_once(gallery, open_here):
+    gallery.add([new_face(f"P{seed}", seed) for seed in range(3)])
+    facts, seeds = gallery.info(), {new_face("x", seed).crop_jpeg: seed for seed in range(3)}
+
+    def embed(crops):
+        return np.stack([unit(1000 + seeds[crop], dimension=facts.dimension) for crop in crops])
+
+    with open_here() as other:
+        assert found(other, 2)[0] == "P2"
+        assert gallery.reembed(facts.space, facts.dimension, embed) == 0, "the space is the same"
+        assert gallery.reembed(facts.space, facts.dimension, embed, maker="second") == 3
+        assert gallery.reembed(facts.space, facts.dimension, embed, maker="second") == 0
+        assert gallery.reembed(facts.space, facts.dimension, embed, maker="third") == 3
+        for opened in (gallery, other):
+            assert opened.search(unit(1002, dimension=facts.dimension)[None], 1)[0][0].similarity > 0.999
+
+
 def test_the_audit_trail_is_kept_in_order(gallery, open_here):
     gallery.add([new_face("Ann", 1)])
     ann = gallery.person("Ann").id

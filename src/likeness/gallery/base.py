@@ -319,12 +319,14 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
         dimension: int,
         embed: Callable[[list[bytes]], Vector],
         *,
+        maker: str = "",
         progress: Callable[[int, int], None] = ignore_progress,
     ) -> int:
         """Replace every vector by `embed` of its crop (JPEG bytes in, `(n, dimension)` out); switch at last.
 
         Searches answer in the old space until the switch, and a run that was killed goes on where it stopped.
-        `progress` is told (done, total). Returns how many faces were embedded.
+        Vectors of the space stay as they are, unless a `maker` (a digest of the network) is named and another one
+        made them. `progress` is told (done, total). Returns how many faces were embedded.
         """
         ...
 

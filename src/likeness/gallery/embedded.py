@@ -267,9 +267,10 @@ class EmbeddedGallery(Gallery):
         dimension: int,
         embed: Callable[[list[bytes]], Vector],
         *,
+        maker: str = "",
         progress: Callable[[int, int], None] = ignore_progress,
     ) -> int:
-        embedded = reembedding.run(self._store, space, dimension, embed, progress)
+        embedded = reembedding.run(self._store, space, dimension, embed, progress, maker=maker)
         self._space, self._dimension = space, dimension
         self._searcher.follow(space)
         return embedded

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from likeness.errors import GalleryBusy
 from likeness.gallery import ann
@@ -15,44 +16,59 @@ from likeness.types import Vector, check_unit_vectors
 _BATCH = 64
 
 
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """The embedding space that is wanted, and the network where it matters which one of the space."""
+
+    space: str
+    dimension: int
+    maker: str
+
+    def __str__(self) -> str:
+        return f"{self.dimension} {self.space} {self.maker}".rstrip()
+
+
 def run(
     store: Store,
     space: str,
     dimension: int,
     embed: Callable[[list[bytes]], Vector],
     progress: Callable[[int, int], None],
+    *,
+    maker: str = "",
 ) -> int:
     """See `Gallery.reembed`."""
-    if not _begin(store, space, dimension):
+    aim = _Aim(space, dimension, maker)
+    if not _begin(store, aim):
         return 0
     embedded = 0
     while True:
         batch, done, total = _next_batch(store)
         progress(done, total)
         if not batch:
-            if _switch(store, space, dimension):
+            if _switch(store, aim):
                 break
             continue  # somebody enrolled a face after the last look
         vectors = embed([crop for _, crop in batch])
         check_unit_vectors(vectors, dimension)
         if len(vectors) != len(batch):
             raise ValueError(f"expected {len(batch)} embeddings, got {len(vectors)}")
-        _keep(store, _aim(space, dimension), [face for face, _ in batch], vectors)
+        _keep(store, str(aim), [face for face, _ in batch], vectors)
         embedded += len(batch)
     with suppress(GalleryBusy):  # only gives room back
         store.truncate_log(limit_s=5.0)
     return embedded
 
 
-def _begin(store: Store, space: str, dimension: int) -> bool:
+def _begin(store: Store, aim: _Aim) -> bool:
     """Note the aim; an earlier run's vectors towards it are kept. False where it is reached already."""
-    aim = _aim(space, dimension)
     with store.write() as connection:
-        if (get_meta(connection, "space"), get_meta(connection, "dimension")) == (space, dimension):
+        there = (get_meta(connection, "space"), get_meta(connection, "dimension")) == (aim.space, aim.dimension)
+        if there and (not aim.maker or get_meta(connection, "maker") == aim.maker):
             return False
-        if get_meta(connection, "reembedding") != aim:
+        if get_meta(connection, "reembedding") != str(aim):
             connection.execute("DELETE FROM vectors_next")
-            set_meta(connection, reembedding=aim)
+            set_meta(connection, reembedding=str(aim))
     return True
 
 
@@ -72,10 +88,6 @@ def _next_batch(store: Store) -> tuple[list[tuple[int, bytes]], int, int]:
     return rows, total - left, total
 
 
-def _aim(space: str, dimension: int) -> str:
-    return f"{dimension} {space}"
-
-
 def _expect_aim(connection: sqlite3.Connection, aim: str) -> None:
     if get_meta(connection, "reembedding") != aim:
         raise GalleryBusy("another process re-embeds this gallery, or has done so", hint="let one of them do it")
@@ -91,10 +103,10 @@ def _keep(store: Store, aim: str, face_ids: list[int], vectors: Vector) -> None:
         )
 
 
-def _switch(store: Store, space: str, dimension: int) -> bool:
+def _switch(store: Store, aim: _Aim) -> bool:
     """Let the new vectors take over, unless a face lacks one."""
     with store.write() as connection:
-        _expect_aim(connection, _aim(space, dimension))
+        _expect_aim(connection, str(aim))
         lacking = connection.execute(
             "SELECT 1 FROM faces f LEFT JOIN vectors_next v ON v.id = f.id WHERE v.id IS NULL LIMIT 1"
         ).fetchone()
@@ -104,6 +116,7 @@ def _switch(store: Store, space: str, dimension: int) -> bool:
         connection.execute("ALTER TABLE vectors_next RENAME TO vectors")
         connection.execute("CREATE TABLE vectors_next (id INTEGER PRIMARY KEY, vector BLOB)")
         generation = int(str(get_meta(connection, "generation"))) + 1
-        set_meta(connection, space=space, dimension=dimension, generation=generation, reembedding=None, index=None)
+        told = {"space": aim.space, "dimension": aim.dimension, "maker": aim.maker or None}
+        set_meta(connection, **told, generation=generation, reembedding=None, index=None)
     ann.discard(store)
     return True

@@ -440,18 +440,23 @@ class People(AbstractContextManager["People"]):
         self._record("export", person.id)
         return export_person(self.gallery, person, target)
 
-    def reembed(self, *, progress: Callable[[int, int], None] = ignore_progress) -> int:
+    def reembed(self, *, maker: str = "", progress: Callable[[int, int], None] = ignore_progress) -> int:
         """Replace every vector by the present model's, from the crops that are stored. Returns how many.
+
+        Vectors of the present model's space stay, unless a `maker` (a digest of its network) is named that did not
+        make them.
 
         Raises:
             Conflict: faces came without a picture, and cannot be embedded anew.
             ModelNotFound: it is not known how the stored crops were aligned.
         """
         space = self.gallery.info().space
-        if space != self.recognizer.space:
+        if maker or space != self.recognizer.space:
             expect_pictures(self.gallery)
         embed = crop_embedder(self.recognizer, space)
-        count = self.gallery.reembed(self.recognizer.space, self.recognizer.dimension, embed, progress=progress)
+        count = self.gallery.reembed(
+            self.recognizer.space, self.recognizer.dimension, embed, maker=maker, progress=progress
+        )
         self._record("reembed", faces=count, space=self.recognizer.space)
         return count
 
