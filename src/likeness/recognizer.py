@@ -48,7 +48,7 @@ CANDIDATES = 10
 class CutFace:
     """A face (with crop) cut out of its photo, so that the networks can look at it without that.
 
-    `attribute_crop` `(s, s, 3)` uint8 is the one for age and gender where their network wants it aligned in another way.
+    `attribute_crop` `(s, s, 3)` uint8 is the one for age and gender, where their network wants another than the embedder.
     """
 
     face: Face
@@ -231,6 +231,7 @@ class Recognizer:
         crops = np.stack([_given(face.crop) for face in faces])
         if network is None:
             return _with_embeddings(faces, self.embedder.embed(crops))
+        vectors: Vector | None
         if network is self.embedder and embed:
             vectors, logits = self.embedder.embed_and_tell(crops)
         else:
