@@ -48,7 +48,7 @@ CANDIDATES = 10
 class CutFace:
     """A face (with crop) cut out of its photo, so that the networks can look at it without that.
 
-    `attribute_crop` `(s, s, 3)` uint8 is the one for age and gender, where their network wants another than the embedder.
+    `attribute_crop` `(s, s, 3)` uint8 is the one for age and gender, where their network wants another.
     """
 
     face: Face
