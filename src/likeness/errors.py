@@ -72,7 +72,8 @@ LikenessError
     ├── Unreachable              no network, or nobody answers
     ├── AccessRefused            it wants to know who asks, or refuses them
     ├── QueueUnavailable         the queue of arrivals does not answer, or refuses
-    └── DownloadCorrupt          what came is not what was promised
+    ├── DownloadCorrupt          what came is not what was promised
+    └── ApiRefused               a Likeness server did not do what the bot asked of it
 ```
 
 Each class knows its `code` (stable, snake case), the command's `exit_code`, and the `http_status` of the API.
@@ -544,3 +545,10 @@ class DownloadCorrupt(RemoteError):
     """What was downloaded is not what was promised: other bytes, or an archive that must not be unpacked."""
 
     code = "download_corrupt"
+
+
+class ApiRefused(RemoteError):
+    """A Likeness server did not do what the bot asked of it; `told` is the code of its own error."""
+
+    code = "api_refused"
+    told: str = ""

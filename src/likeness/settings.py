@@ -183,16 +183,53 @@ class Settings(BaseModel):
     )
     ninjas_key: SecretStr = Field(SecretStr(""), description="Your key for API Ninjas; never shown.")
 
+    bot_token: SecretStr = Field(SecretStr(""), description="Bot: its token, from Telegram's BotFather; never shown.")
+    bot_api: str = Field("http://127.0.0.1:8000", min_length=1, description="Bot: address of the Likeness API.")
+    bot_key: SecretStr = Field(
+        SecretStr(""),
+        description="Bot: API key for it, where the server wants one; scope admin, so that people can erase what they "
+        "enrolled (read: nobody can enrol). Never shown.",
+    )
+    bot_chats: tuple[Annotated[str, Field(pattern=r"^(any|-?[0-9]{1,20})$")], ...] = Field(
+        (),
+        description="Bot: numbers of the chats that it answers, separated by commas; any answers everybody who finds "
+        "it. none, the default, answers nobody; it tells each chat its number.",
+    )
+    bot_rate_per_minute: float = Field(
+        20.0, ge=0, le=1e4, description="Bot: photos a minute that it looks at for one chat; 0 is no limit."
+    )
+    bot_photo_bytes: int = Field(
+        20_000_000,
+        gt=0,
+        description="Bot: larger photos are refused before they are fetched. Telegram gives bots no more than 20 MB, "
+        "unless they have a Bot API server of their own.",
+    )
+    bot_state: str = Field(
+        default_factory=lambda: str(user_data_path("likeness") / "bot.db"),
+        min_length=1,
+        description="Bot: file that keeps who enrolled whom, with chats as keyed hashes.",
+    )
+    bot_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Bot: key of those hashes; the token unless set. Set it to the old token where that is replaced. "
+        "Never shown.",
+    )
+    bot_telegram: str = Field(
+        "https://api.telegram.org", min_length=1, description="Bot: address of Telegram's Bot API, or of your own one."
+    )
+
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    @field_validator("profiles", "serve_compatible", mode="before")
+    @field_validator("profiles", "serve_compatible", "bot_chats", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """From `wikidata, gallery` as it stands in the environment or a file; `none` is nobody, twice is once."""
         if isinstance(value, str):
             names = [name.strip().lower() for name in value.split(",") if name.strip()]
             return tuple(dict.fromkeys(names)) if names != ["none"] else ()
-        return value
+        if isinstance(value, int):
+            return (str(value),)
+        return [str(each) if isinstance(each, int) else each for each in value] if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _fall_back(self) -> Self:
@@ -232,8 +269,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "settings"
+            field = cls.model_fields.get(name)
+            secret = field is not None and field.annotation is SecretStr
+            shown = "which is not shown" if secret else repr(str(first["input"])[:80])
             raise SettingsError(
-                f"setting {name} from {origins.get(name, 'defaults')}, {str(first['input'])[:80]!r}: "
+                f"setting {name} from {origins.get(name, 'defaults')}, {shown}: "
                 f"{_WORDS.get(first['type'], first['msg'])}",
                 hint=f"known settings: {', '.join(cls.model_fields)}" if first["type"] == "extra_forbidden" else None,
             ) from None
