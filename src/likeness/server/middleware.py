@@ -143,14 +143,29 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def from_another_site(headers: Headers) -> bool:
+    """Whether a request says that a page of another site sends it."""
+    origin = headers.get("origin")
+    try:
+        return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    except ValueError:
+        return True
+
+
+def _name_in(host: str) -> str:
+    """The name in a Host header; empty where that is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
 def _foreign(scope: Scope) -> bool:
     """Whether a request comes under a name that is not this machine's, or from a page of another site."""
     headers = Headers(scope=scope)
-    host = headers.get("host", "")
-    if not is_loopback(urlsplit(f"//{host}").hostname or ""):
+    if not is_loopback(_name_in(headers.get("host", ""))):
         return True
-    origin = headers.get("origin")
-    if origin is not None:
-        return urlsplit(origin).netloc.lower() != host.lower()
+    if "origin" in headers:
+        return from_another_site(headers)
     asks_only = scope["type"] == "http" and scope["method"] in _SAFE
     return headers.get("sec-fetch-site") == "cross-site" and not asks_only

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 from running_server import client, running
 
@@ -111,6 +116,68 @@ def test_a_visitor_who_may_only_read_looks_into_the_mirror_and_enrols_nobody(bro
     page.get_by_role("button", name="Leave").click()
     page.get_by_label("Your API key").wait_for()
     page.close()
+
+
+@pytest.fixture
+def visitor(app_address):
+    """Somebody who asks the app's own address, without a browser."""
+    with client(app_address) as opened:
+        yield opened
+
+
+def asked_of_a_page(visitor, place, payload):
+    """What the page whose photo or files have that id answers to a payload: whether it worked, and its words."""
+    config = visitor.get("/ui/config").json()
+    ids = {each["props"].get("elem_id"): each["id"] for each in config["components"]}
+    call = next(each for each in config["dependencies"] if ids[place] in each["inputs"] and each["outputs"])
+    given = {"enrol-name": "Ada", "enrol-consent": True, "enrol-gate": False, place: payload}
+    data = [given.get(name) for number in call["inputs"] for name, each in ids.items() if each == number]
+    session = f"session-{place}"
+    joined = {"data": data, "fn_index": call["id"], "session_hash": session}
+    assert visitor.post("/ui/gradio_api/queue/join", json=joined).status_code == 200
+    with visitor.stream("GET", f"/ui/gradio_api/queue/data?session_hash={session}") as stream:
+        for line in stream.iter_lines():
+            told = json.loads(line.removeprefix("data:")) if line else {}
+            if told.get("msg") == "process_completed":
+                return told["success"], json.dumps(told["output"])
+    raise AssertionError("no answer came")
+
+
+@pytest.mark.parametrize("place", ["who-photo", "mirror-photo", "enrol-files"])
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])
+def test_no_file_of_this_machine_is_read_for_a_visitor_but_uploads(visitor, samples, tmp_path, capfd, place, meta):
+    private = tmp_path / "private_photo.jpg"
+    shutil.copy(samples / "group.jpg", private)
+    several = place == "enrol-files"
+    uploads = os.environ["GRADIO_TEMP_DIR"]
+    for path in (str(private), f"{uploads}/{os.path.relpath(private, uploads)}", "/dev/zero"):
+        payload = {"path": path} | meta
+        _, words = asked_of_a_page(visitor, place, [payload] if several else payload)
+        assert "lk-photo" not in words
+        assert "is enrolled" not in words
+    assert not list(Path(uploads).rglob("private_photo.jpg"))
+    printed = "".join(capfd.readouterr())
+    assert "private_photo" not in printed
+    assert "Traceback" not in printed
+
+
+def test_an_upload_is_read_and_neither_it_nor_a_page_stays_in_the_browser(visitor, samples):
+    photo = (samples / "group.jpg").read_bytes()
+    [path] = visitor.post("/ui/gradio_api/upload", files={"files": ("group.jpg", photo)}).json()
+    worked, words = asked_of_a_page(visitor, "who-photo", {"path": path, "meta": {"_type": "gradio.FileData"}})
+    assert worked
+    assert "lk-photo" in words
+    for address in ("/ui/", f"/ui/gradio_api/file={path}"):
+        assert visitor.get(address).headers["cache-control"] == "no-store"
+    assert visitor.get("/ui").headers["location"] == "/ui/"
+
+
+def test_behind_a_proxy_that_speaks_tls_the_visits_cookie_keeps_to_it(stranger, locked, keys):
+    _, secret = keys.create("visitor", "read")
+    over_tls = stranger.post("/ui/key", data={"key": secret}, headers={"origin": locked.replace("http", "https")})
+    assert "secure" in over_tls.headers["set-cookie"].lower()
+    plain = stranger.post("/ui/key", data={"key": secret}, headers={"origin": locked})
+    assert "secure" not in plain.headers["set-cookie"].lower()
 
 
 def test_no_address_is_fetched_for_a_visitor():

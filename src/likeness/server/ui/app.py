@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
-from gradio import processing_utils
+from gradio import processing_utils, queueing, route_utils, routes
 
 from likeness.errors import InputError
 from likeness.server.app import Part
@@ -30,6 +31,8 @@ from likeness.server.ui.theme import STYLE, theme
 from likeness.server.ui.twin import twin_page
 from likeness.server.ui.who import who_page
 from likeness.settings import Settings
+
+log = logging.getLogger("likeness.server")
 
 POLICY = (
     "default-src 'none'; script-src 'self' blob: 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -71,6 +74,10 @@ def web_part(settings: Settings, open_access: bool) -> Part:
             js=page.SPOKEN,
             head=page.HEAD,
         )
+
+        # Gradio looks whether a path that a visitor names is an upload only where it believes that it serves the pages
+        # itself; without this it would copy any file of this machine into the folder of uploads.
+        blocks.has_launched = True
 
     def mount(app: FastAPI) -> FastAPI:
         _within_a_loop(lambda: lay_out(app))
@@ -121,8 +128,18 @@ def _examples() -> tuple[tuple[str, Path], ...]:
     return tuple((path.stem.removesuffix("_new").replace("_", " "), path) for path in found)
 
 
+class _Quiet:
+    """Stands in for Gradio's printing of tracebacks, which hold what visitors sent: our log tells the places alone."""
+
+    def print_exc(self) -> None:
+        """Tell of the exception that is handled now."""
+        log.warning("a page's request failed", exc_info=True)
+
+
 def _keep_to_ourselves() -> None:
-    """Uploads into a folder that nobody else reads and that goes with the process; and no address is ever fetched."""
+    """Uploads go into a folder that nobody else reads and that ends with the process, no address is ever fetched, and
+    nothing that visitors send is printed.
+    """
     if "GRADIO_TEMP_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="likeness-uploads-")
         os.environ["GRADIO_TEMP_DIR"] = folder
@@ -132,6 +149,8 @@ def _keep_to_ourselves() -> None:
         raise InputError("the web app fetches nothing from addresses", hint="upload the photo")
 
     processing_utils.async_ssrf_protected_download = refuse
+    for module in (queueing, routes, route_utils):
+        setattr(module, "traceback", _Quiet())  # noqa: B010 - no attribute that Gradio declares
 
 
 def _within_a_loop(make: Callable[[], None]) -> None:

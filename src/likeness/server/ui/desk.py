@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import gradio as gr
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from gradio.utils import get_upload_folder
 
 from likeness.errors import InputError, LikenessError, PhotoMissing
 from likeness.server.engine import Engine
@@ -92,20 +93,32 @@ def told(shape: Callable[[str], Any] = lambda markup: markup) -> Callable[[Handl
 
 
 async def bytes_at(path: str | None, what: str = "photo") -> bytes:
-    """The bytes of an upload, which lies in the server's folder for them.
+    """The bytes of an upload, which lies in the server's folder for them; no other file is read, whatever is asked.
 
     Raises:
         InputError: nothing was given.
-        PhotoMissing: uploads are kept for a while only, and this one is gone.
+        PhotoMissing: uploads are kept for a while only, and this one is gone, or was never there.
     """
     if not path:
         raise InputError(f"there is no {what} yet", hint=f"choose a {what}, or take one with the camera")
     try:
-        return await run_in_threadpool(Path(path).read_bytes)
-    except FileNotFoundError:
+        return await run_in_threadpool(_uploaded, path)
+    except (OSError, ValueError):
         raise PhotoMissing(
             f"the {what} is no longer here", hint="uploads are kept for a while: choose it again"
         ) from None
+
+
+def _uploaded(path: str) -> bytes:
+    """The bytes of a file below the folder of uploads: the path comes from the browser, which may write what it likes.
+
+    Raises:
+        OSError, ValueError: it lies elsewhere, or is no file.
+    """
+    found = Path(path).resolve(strict=True)
+    if not found.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise PermissionError("not an upload")
+    return found.read_bytes()
 
 
 async def all_bytes_at(paths: Sequence[str] | None) -> list[tuple[str, bytes]]:

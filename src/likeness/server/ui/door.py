@@ -13,7 +13,6 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -24,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from likeness.errors import AccessError, KeyMissing, OriginRefused
 from likeness.server.access import Access
 from likeness.server.failures import answer_failure
+from likeness.server.middleware import from_another_site
 from likeness.server.ui import page
 
 ROOT = "/ui"
@@ -90,8 +90,14 @@ class Door:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
-        send = _with_origin(send)
-        if path in (KEY_PAGE, LEAVE) or path.startswith(STATIC):
+        if path.startswith(STATIC):
+            await self._app(scope, receive, send)
+            return
+        send = _with_own_headers(send)
+        if path == ROOT:  # the app's own addresses end with a slash
+            await RedirectResponse(f"{ROOT}/", 303)(scope, receive, send)
+            return
+        if path in (KEY_PAGE, LEAVE):
             await self._app(scope, receive, send)
             return
         request = Request(scope)
@@ -113,12 +119,15 @@ class Door:
         await self._app(scope, receive, send)
 
 
-def _with_origin(send: Send) -> Send:
-    """Let the app's own forms say where they come from: under `no-referrer` a browser sends the origin `null`."""
+def _with_own_headers(send: Send) -> Send:
+    """Let the app's own forms say where they come from (under `no-referrer` a browser sends the origin `null`), and
+    let the browser keep no page and no photo.
+    """
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["referrer-policy"] = "same-origin"
+            headers = MutableHeaders(scope=message)
+            headers["referrer-policy"], headers["cache-control"] = "same-origin", "no-store"
         await send(message)
 
     return sent
@@ -126,8 +135,7 @@ def _with_origin(send: Send) -> Send:
 
 def _expect_own_page(request: Request) -> None:
     """Refuse what a page of another site sends, also from browsers that let its cookies through."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+    if from_another_site(request.headers):
         raise OriginRefused("a page of another site asks")
 
 
@@ -171,7 +179,8 @@ def door_routes(sessions: Sessions) -> APIRouter:
         except AccessError as error:
             return HTMLResponse(page.key_page(error.message), status_code=error.http_status)
         response = RedirectResponse(f"{ROOT}/", 303)
-        secure = request.url.scheme == "https"
+        # Behind a proxy that speaks TLS the browser's own words say so.
+        secure = "https" in (request.url.scheme, request.headers.get("origin", "").partition(":")[0])
         response.set_cookie(COOKIE, sessions.begin(secret), path=ROOT, httponly=True, samesite="strict", secure=secure)
         return response
 
