@@ -101,6 +101,9 @@ def test_jobs_are_shown_to_their_owner_and_to_admins(guarded, keys):
         ({"host": "evil.example"}, "GET", False),
         ({"host": "127.0.0.1.evil.example"}, "GET", False),
         ({"host": "localhost:9"}, "GET", True),
+        ({"host": "["}, "GET", False),
+        ({"host": "[::1]:9"}, "GET", True),
+        ({"origin": "http://["}, "POST", False),
     ],
 )
 def test_without_keys_pages_of_other_sites_and_foreign_names_are_refused(server, api, headers, method, allowed):

@@ -281,6 +281,12 @@ def test_the_audit_trail_tells_what_a_compreface_client_did(server, sdk, probe, 
     assert "Ada" not in json.dumps([dict(event.details) for event in events])
 
 
+def test_a_subject_whose_name_was_forgotten_erases_nobody(api, names):
+    answer = api.delete(f"{ROOT}/subjects/", follow_redirects=True)
+    assert answer.status_code == 404
+    assert api.get(f"{ROOT}/subjects").json()["subjects"] == names
+
+
 def test_our_import_reads_these_routes_as_it_reads_compreface(server, sdk, names):
     sdk.subjects.add("Nobody Yet")
     remote = CompreFaceServer(server, "any", most_bytes=1_000_000)

@@ -102,6 +102,7 @@ def create_app(
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # `DELETE …/subjects/` with a name forgotten must not become `DELETE …/subjects`
     )
     app.state.settings, app.state.metrics = settings, metrics
     app.state.shapes = seeds.SHAPES | {prefix: shape for part in parts for prefix, shape in part.shapes.items()}
