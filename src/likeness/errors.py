@@ -72,6 +72,7 @@ LikenessError
     ├── Unreachable              no network, or nobody answers
     ├── AccessRefused            it wants to know who asks, or refuses them
     ├── QueueUnavailable         the queue of arrivals does not answer, or refuses
+    ├── RecordsUnavailable       the database of arrivals does not answer, or refuses
     ├── DownloadCorrupt          what came is not what was promised
     └── ApiRefused               a Likeness server did not do what the bot asked of it
 ```
@@ -539,6 +540,12 @@ class QueueUnavailable(RemoteError):
     """The queue of arrivals cannot be used now: its server or file does not answer, or refuses."""
 
     code, http_status = "queue_unavailable", 503
+
+
+class RecordsUnavailable(RemoteError):
+    """The database that holds the records of arrivals does not answer, or refuses."""
+
+    code, http_status = "records_unavailable", 503
 
 
 class DownloadCorrupt(RemoteError):

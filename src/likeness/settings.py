@@ -163,6 +163,32 @@ class Settings(BaseModel):
         description="Queue of arrivals: a path opens the embedded one (SQLite); redis://… or sqs://region/prefix "
         "a server's. Passwords in it are not shown.",
     )
+    records: Address = Field(
+        default_factory=lambda: str(user_data_path("likeness") / "arrivals.db"),
+        min_length=1,
+        repr=False,
+        description="Records of arrivals, jobs and results: a path is an SQLite file, postgresql://… a server's. "
+        "Passwords in it are not shown.",
+    )
+    spool: Address = Field(
+        default_factory=lambda: str(user_data_path("likeness") / "spool"),
+        min_length=1,
+        repr=False,
+        description="Where photos sent for the workers, and the faces cut out of photos, lie until they are answered: "
+        "a folder, or s3://bucket/prefix where workers run on several machines.",
+    )
+    arrivals_keep_days: float = Field(
+        30.0, gt=0, le=3660, description="How long answers about photos that arrived are kept, in days."
+    )
+    webhook_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts that may be told when photos are answered, separated by commas; a port after a colon where "
+        "it is not the usual one. Empty, the default, tells nobody.",
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="Key that signs what is told (HMAC-SHA256), of 16 characters or more; never shown."
+    )
+    webhook_timeout_s: float = Field(10.0, gt=0, le=120, description="Time limit of telling a caller once.")
     profiles: tuple[Literal["gallery", "wikidata", "ninjas"], ...] = Field(
         (),
         description="Who is asked for profile cards, in order: gallery (what it holds), wikidata, ninjas (API Ninjas); "

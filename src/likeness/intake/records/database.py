@@ -1,0 +1,126 @@
+"""The database of the records: an SQLite file, or PostgreSQL by its address; made and migrated when it is opened."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from likeness.addresses import masked
+from likeness.errors import ExtraMissing, RecordsUnavailable, SettingsError
+
+try:
+    import sqlalchemy
+    from alembic import command
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+    from sqlalchemy import Connection, Engine, event
+    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+except ImportError as error:
+    raise ExtraMissing(f"records of arrivals need {error.name}", hint="pip install 'likeness[worker]'") from error
+
+BUSY_S = 60.0
+READS = "likeness_reads"
+"""Execution option of a connection that writes nothing: it waits for no writer."""
+_LOCK = 0x4C6B5265  # "LkRe": an advisory lock of PostgreSQL, while the tables are made
+_VERSION_TABLE = "arrival_version"
+
+
+def open_database(uri: str) -> Engine:
+    """An engine on migrated tables. A path (or `sqlite:///path`) is a file, `postgresql://…` a server.
+
+    Raises:
+        SettingsError: the address cannot be used, or the tables are of a later version.
+        ExtraMissing: the driver of a server is not installed.
+        RecordsUnavailable: the database does not answer.
+    """
+    engine = _engine(uri)
+    try:
+        with database_errors(uri):
+            _migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def database_errors(uri: str) -> Iterator[None]:
+    """Turn what drivers raise into `RecordsUnavailable`, whose message has no statement and no values."""
+    try:
+        yield
+    except CommandError as error:
+        raise SettingsError(
+            f"the records at {masked(uri)} were made by a later version", hint="upgrade Likeness"
+        ) from error
+    except DBAPIError as error:
+        words = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        raise RecordsUnavailable(
+            f"the records at {masked(uri)} cannot be used: {words}", hint="check the setting `records`, and its server"
+        ) from error
+    except SQLAlchemyError as error:
+        raise RecordsUnavailable(f"the records at {masked(uri)} failed: {type(error).__name__}") from error
+
+
+def _engine(uri: str) -> Engine:
+    scheme, divider, rest = uri.partition("://")
+    if not divider or scheme == "sqlite":
+        return _sqlite(Path(rest.removeprefix("/") if divider else uri).expanduser().absolute())
+    if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise SettingsError(
+            f"no records are kept at {scheme}://", hint="a path is an SQLite file; postgresql://… a server"
+        )
+    try:
+        return sqlalchemy.create_engine(f"postgresql+psycopg://{rest}", pool_pre_ping=True)
+    except ImportError as error:
+        raise ExtraMissing("records on PostgreSQL need psycopg", hint="pip install 'likeness[postgres]'") from error
+    except ArgumentError as error:
+        raise SettingsError(f"{masked(uri)!r} is no address of a database") from error
+
+
+def _sqlite(path: Path) -> Engine:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # who was seen where: the owner's alone
+    except OSError as error:
+        raise RecordsUnavailable(f"the records at {path} cannot be written: {error.strerror}") from error
+    engine = sqlalchemy.create_engine(
+        sqlalchemy.URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_S}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where we say so, tables included
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later could not wait for another writer.
+        reads = connection.get_execution_options().get(READS, False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _migrate(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", "likeness.intake.records:migrations")
+    head = ScriptDirectory.from_config(config).get_current_head()
+    with engine.connect() as connection:
+        if _version(connection) == head:
+            return
+    with engine.begin() as connection:  # SQLite's writers take turns by themselves
+        if connection.dialect.name == "postgresql":
+            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _version(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE}).get_current_revision()

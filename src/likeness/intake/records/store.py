@@ -1,0 +1,312 @@
+"""The records of arrivals: one for each photo, one result for each content, and who is to be told.
+
+Each change is one transaction, and each may be made twice: a step that was killed after its change and before its
+acknowledgement does it again, and finds that it is done.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Self
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from likeness.errors import JobNotFound
+from likeness.intake.records.database import READS, database_errors, open_database
+from likeness.intake.records.tables import jobs, named, photos, results, tellings
+from likeness.intake.records.values import OPEN, Arrival, ArrivalJob, Result, State, Telling
+
+
+def open_records(uri: str) -> Records:
+    """Open the records at a path or `postgresql://…`; see `likeness.intake.records.database`."""
+    return Records(uri)
+
+
+class Records:
+    """Jobs, arrivals, results and tellings. Thread-safe; any number of processes share them."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri, self._engine = uri, open_database(uri)
+
+    def add_job(
+        self, owner: str, uris: Sequence[str], *, callback: str | None = None, again: bool = False
+    ) -> tuple[ArrivalJob, list[Arrival]]:
+        """A new job with its photos; none of them is in a queue yet."""
+        now, job_id = _now(), secrets.token_hex(8)
+        arrivals = [
+            Arrival(secrets.token_hex(12), uri, "waiting", job_id, place, again=again, created_at=now)
+            for place, uri in enumerate(uris)
+        ]
+        with self._write() as connection:
+            connection.execute(
+                sa.insert(jobs).values(
+                    id=job_id, owner=owner, total=len(uris), callback=callback, created_at=now, cancelled=False
+                )
+            )
+            if arrivals:
+                connection.execute(sa.insert(photos), [_row(arrival) for arrival in arrivals])
+        return ArrivalJob(job_id, owner, len(uris), 0, 0, 0, now, callback=callback), arrivals
+
+    def note(self, arrival: Arrival) -> Arrival:
+        """Write down an arrival where its id is not known yet; gives what is written."""
+        with self._write() as connection:
+            known = connection.execute(sa.select(photos).where(photos.c.id == arrival.id)).first()
+            if known is not None:
+                return _arrival(known)
+            connection.execute(sa.insert(photos).values(_row(arrival) | {"created_at": _now()}))
+        return arrival
+
+    def arrivals(self, ids: Sequence[str]) -> dict[str, Arrival]:
+        """Arrivals by their ids; those that are not known are left out."""
+        with self._read() as connection:
+            return {row.id: _arrival(row) for row in connection.execute(sa.select(photos).where(photos.c.id.in_(ids)))}
+
+    def found(self, contents: dict[str, str]) -> None:
+        """The faces of arrivals (by id, with the content of each) are cut out."""
+        with self._write() as connection:
+            for id_, content in contents.items():
+                connection.execute(sa.update(photos).where(_open(id_)).values(content=content, state="found"))
+
+    def results(self, contents: Sequence[str]) -> dict[str, Result]:
+        """The results there are, by content."""
+        with self._read() as connection:
+            who: dict[str, list[str]] = {}
+            for row in connection.execute(sa.select(named).where(named.c.content.in_(contents))):
+                who.setdefault(row.content, []).append(row.person)
+            rows = connection.execute(sa.select(results).where(results.c.content.in_(contents)))
+            return {
+                row.content: Result(
+                    row.content, row.faces, row.answer, row.answered_at, tuple(who.get(row.content, ()))
+                )
+                for row in rows
+            }
+
+    def answer(self, given: Sequence[tuple[Arrival, Result]]) -> list[Telling]:
+        """Write down results, and that arrivals are done; gives who is to be told now.
+
+        A content that has a result already keeps it, unless the arrival asks for it `again`.
+        """
+        with self._write() as connection:
+            for arrival, result in given:
+                self._keep(connection, result, anew=arrival.again)
+            return self._end(connection, [(arrival, result.content, None, None) for arrival, result in given], "done")
+
+    def enrolled(self, given: Sequence[tuple[Arrival, str, str, str]]) -> list[Telling]:
+        """Arrivals (with content, code and reason) that came to be enrolled are done."""
+        with self._write() as connection:
+            return self._end(connection, list(given), "done")
+
+    def fail(self, given: Sequence[tuple[Arrival, str, str]]) -> list[Telling]:
+        """Arrivals (with code and reason) get no answer; gives who is to be told now."""
+        with self._write() as connection:
+            return self._end(connection, [(a, a.content, code, reason) for a, code, reason in given], "failed")
+
+    def untold(self, arrivals: Sequence[str]) -> list[Telling]:
+        """Who is still to be told of these arrivals, or of jobs that ended with them."""
+        with self._read() as connection:
+            of = sa.select(photos.c.job).where(photos.c.id.in_(arrivals))
+            return _tellings(
+                connection, tellings.c.told_at.is_(None) & tellings.c.reason.is_(None) & tellings.c.job.in_(of)
+            )
+
+    def telling(self, telling_id: str) -> Telling | None:
+        """Whom to tell of what."""
+        with self._read() as connection:
+            return next(iter(_tellings(connection, tellings.c.id == telling_id)), None)
+
+    def told(self, telling_id: str, reason: str | None = None) -> None:
+        """A caller was told, or (with a reason) will not be."""
+        values = {"told_at": _now()} if reason is None else {"reason": reason}
+        with self._write() as connection:
+            connection.execute(sa.update(tellings).where(tellings.c.id == telling_id).values(values))
+
+    def job(self, job_id: str, *, owner: str | None = None) -> ArrivalJob:
+        """A job with its counts; with `owner` only one of theirs.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        with self._read() as connection:
+            wanted = jobs.c.id == job_id if owner is None else (jobs.c.id == job_id) & (jobs.c.owner == owner)
+            found = _jobs(connection, wanted, 1)
+        if not found:
+            raise JobNotFound(f"there is no job {job_id!r}")
+        return found[0]
+
+    def jobs(self, *, owner: str | None = None, most: int = 50) -> list[ArrivalJob]:
+        """The latest jobs, newest first."""
+        with self._read() as connection:
+            return _jobs(connection, sa.true() if owner is None else jobs.c.owner == owner, most)
+
+    def of_job(self, job_id: str, *, after: int = -1, most: int = 100) -> list[Arrival]:
+        """A job's photos in their order, from the place `after` on."""
+        wanted = sa.select(photos).where(photos.c.job == job_id, photos.c.place > after)
+        with self._read() as connection:
+            return [_arrival(row) for row in connection.execute(wanted.order_by(photos.c.place).limit(most))]
+
+    def cancel(self, job_id: str) -> None:
+        """Answer no more photos of a job; those that are open fail."""
+        with self._write() as connection:
+            now = _now()
+            open_ = (photos.c.job == job_id) & photos.c.state.in_(OPEN)
+            values = {"state": "failed", "code": "cancelled", "reason": "the job was cancelled", "ended_at": now}
+            connection.execute(sa.update(photos).where(open_).values(values))
+            ended = (jobs.c.id == job_id) & jobs.c.ended_at.is_(None)
+            connection.execute(sa.update(jobs).where(ended).values(ended_at=now, cancelled=True))
+
+    def counts(self) -> dict[State, int]:
+        """How many arrivals are in each state."""
+        with self._read() as connection:
+            rows = connection.execute(sa.select(photos.c.state, sa.func.count()).group_by(photos.c.state))
+            return {row[0]: row[1] for row in rows}
+
+    def forget_person(self, person_id: str) -> int:
+        """Erase all results that name a person; how many there were. Their arrivals say `erased`."""
+        with self._write() as connection:
+            contents = [
+                row[0] for row in connection.execute(sa.select(named.c.content).where(named.c.person == person_id))
+            ]
+            self._erase(connection, contents)
+            return len(contents)
+
+    def forget_before(self, moment: datetime) -> int:
+        """Erase arrivals that ended before a moment, the results that no other arrival shares, and their jobs."""
+        with self._write() as connection:
+            old = photos.c.ended_at < moment
+            gone = connection.execute(sa.delete(photos).where(old)).rowcount
+            kept = sa.select(photos.c.content).where(photos.c.content.is_not(None))
+            rows = connection.execute(
+                sa.select(results.c.content).where(results.c.answered_at < moment, results.c.content.not_in(kept))
+            )
+            self._erase(connection, [row[0] for row in rows])
+            connection.execute(sa.delete(jobs).where(jobs.c.ended_at < moment))
+            return gone
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _keep(self, connection: Connection, result: Result, *, anew: bool) -> None:
+        known = connection.execute(sa.select(results.c.content).where(results.c.content == result.content)).first()
+        if known is not None:
+            if not anew:
+                return
+            _drop(connection, [result.content])
+        row = {"content": result.content, "faces": result.faces, "answer": dict(result.answer)}
+        connection.execute(sa.insert(results).values(row | {"answered_at": result.answered_at}))
+        if result.people:
+            people = [{"content": result.content, "person": person} for person in sorted(set(result.people))]
+            connection.execute(sa.insert(named), people)
+
+    def _end(
+        self,
+        connection: Connection,
+        given: Sequence[tuple[Arrival, str | None, str | None, str | None]],
+        state: State,
+    ) -> list[Telling]:
+        """End arrivals that are open, and jobs with them; who is to be told of either."""
+        now, ended = _now(), []
+        for arrival, content, code, reason in given:
+            values = {"state": state, "content": content, "code": code, "reason": reason, "ended_at": now}
+            if connection.execute(sa.update(photos).where(_open(arrival.id)).values(values)).rowcount:
+                ended.append(arrival)
+        told: list[Telling] = []
+        for job_id in dict.fromkeys(arrival.job for arrival in ended if arrival.job):
+            own = [arrival.id for arrival in ended if arrival.job == job_id]
+            told += self._end_job(connection, job_id, own, now)
+        return told
+
+    def _end_job(self, connection: Connection, job_id: str, ended: Sequence[str], now: datetime) -> list[Telling]:
+        # PostgreSQL lets two transactions end the last two photos at once: the job's row lets them take turns.
+        job = connection.execute(sa.select(jobs).where(jobs.c.id == job_id).with_for_update()).one()
+        left = sa.select(sa.func.count()).where(photos.c.job == job_id, photos.c.state.in_(OPEN))
+        whole = not connection.execute(left).scalar_one() and job.ended_at is None
+        if whole:
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(ended_at=now))
+        if job.callback is None:
+            return []
+        about: list[str | None] = [*ended, *([None] if whole else [])]
+        made = [Telling(secrets.token_hex(12), job_id, photo, job.callback) for photo in about]
+        rows = [{"id": each.id, "job": job_id, "photo": each.photo, "created_at": now} for each in made]
+        connection.execute(sa.insert(tellings), rows)
+        return made
+
+    def _erase(self, connection: Connection, contents: Sequence[str]) -> None:
+        for start in range(0, len(contents), 500):  # a statement takes only so many values
+            some = contents[start : start + 500]
+            _drop(connection, some)
+            gone = photos.c.content.in_(some) & (photos.c.state == "done")
+            connection.execute(sa.update(photos).where(gone).values(state="erased"))
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with database_errors(self._uri), self._engine.connect() as connection:
+            yield connection.execution_options(**{READS: True})
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with database_errors(self._uri), self._engine.begin() as connection:
+            yield connection
+
+
+def _drop(connection: Connection, contents: Sequence[str]) -> None:
+    for table in (named, results):
+        connection.execute(sa.delete(table).where(table.c.content.in_(contents)))
+
+
+def _open(arrival_id: str) -> sa.ColumnElement[bool]:
+    return (photos.c.id == arrival_id) & photos.c.state.in_(OPEN)
+
+
+def _jobs(connection: Connection, wanted: sa.ColumnElement[bool], most: int) -> list[ArrivalJob]:
+    rows = connection.execute(sa.select(jobs).where(wanted).order_by(jobs.c.created_at.desc()).limit(most)).all()
+    by_state = (
+        sa.select(photos.c.job, photos.c.state, sa.func.count())
+        .where(photos.c.job.in_([row.id for row in rows]))
+        .group_by(photos.c.job, photos.c.state)
+    )
+    counts = {(job, state): count for job, state, count in connection.execute(by_state)}
+    return [
+        ArrivalJob(
+            row.id,
+            row.owner,
+            row.total,
+            done=counts.get((row.id, "done"), 0),
+            failed=counts.get((row.id, "failed"), 0),
+            erased=counts.get((row.id, "erased"), 0),
+            created_at=row.created_at,
+            ended_at=row.ended_at,
+            cancelled=row.cancelled,
+            callback=row.callback,
+        )
+        for row in rows
+    ]
+
+
+def _tellings(connection: Connection, wanted: sa.ColumnElement[bool]) -> list[Telling]:
+    rows = connection.execute(
+        sa.select(tellings, jobs.c.callback).join(jobs, jobs.c.id == tellings.c.job).where(wanted)
+    )
+    return [Telling(row.id, row.job, row.photo, row.callback, row.told_at) for row in rows]
+
+
+def _arrival(row: sa.Row[tuple[object, ...]]) -> Arrival:
+    return Arrival(**row._mapping)
+
+
+def _row(arrival: Arrival) -> dict[str, object]:
+    return {column.name: getattr(arrival, column.name) for column in photos.columns}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
