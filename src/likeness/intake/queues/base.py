@@ -174,5 +174,5 @@ def clean_reason(reason: str) -> str:
 
 
 def silence(attempts: int) -> str:
-    """The reason of a message that died because nobody who received it said a word."""
-    return f"its lease ended without a word {attempts} times: whoever received it was killed, or took too long"
+    """The reason of a message that died because its last receiver said no word."""
+    return f"delivery {attempts}, the last, ended without a word: whoever received it was killed or took too long"
