@@ -190,6 +190,21 @@ def test_a_task_larger_than_the_room_is_taken_where_nothing_waits():
     lane.close()
 
 
+def test_what_nobody_waits_for_any_more_is_let_go_of_at_once():
+    go, begun = threading.Event(), threading.Event()
+    lane = Lane("test", lambda batch: (begun.set(), go.wait(5), [task.end(None) for task in batch]), workers=1, room=2)
+    lane.put(Task("a", "a"))
+    assert begun.wait(5)
+    wanted = lane.put(Task("b", "a"))
+    for _ in range(50):  # who sends photos and leaves, again and again, behind somebody who waits
+        assert lane.put(Task(bytes(1000), "a")).outcome.cancel()
+    assert lane.waiting == 1
+    assert len(lane._waiting) == 1
+    go.set()
+    wanted.outcome.result(5)
+    lane.close()
+
+
 def test_what_fails_in_a_thread_fails_its_tasks_and_not_the_thread():
     def do(batch):
         raise RuntimeError("odd")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import threading
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 from running_server import client, running
 
 from likeness.server.app import create_app
+from likeness.server.jobs import Job
+from likeness.server.lanes import Task
+from likeness.server.replies import Replies
+from likeness.server.work import Enrol
 
 
 @pytest.fixture
@@ -76,6 +83,52 @@ def test_the_same_request_under_one_key_is_done_once_also_after_a_restart(serve_
     with running(create_app(settings, open_access=True)) as address, client(address) as api:
         again = api.post("/v1/people", data={"name": "Ada"}, files=photos(stranger), headers=key)
         assert (first.status_code, first.json()) == (again.status_code, again.json())
+
+
+def test_of_many_alike_under_one_key_one_is_done_at_a_time(tmp_path):
+    replies, inside, most = Replies(tmp_path / "answers.db"), 0, 0
+
+    async def one(begins_s):
+        nonlocal inside, most
+        await asyncio.sleep(begins_s)
+        async with replies.once("a", "order-7"):
+            inside, most = inside + 1, max(most, inside + 1)
+            await asyncio.sleep(0.1)
+            inside -= 1
+
+    async def all_of_them():
+        await asyncio.gather(one(0), one(0.02), one(0.15), one(0.25))
+
+    asyncio.run(all_of_them())
+    assert most == 1
+    assert not replies._turns
+    replies.close()
+
+
+def test_who_left_before_the_answer_gets_it_when_the_request_comes_again(serve_settings, stranger):
+    key = {"Idempotency-Key": "order-7"}
+    app = create_app(serve_settings(threads=1), open_access=True)
+    with running(app) as address, client(address) as api:
+        let_go, engine = threading.Event(), app.state.engine
+        held = engine._enrol.put(Task(Enrol((), HoldingOptions(let_go)), "somebody"))
+        with client(address) as hasty, pytest.raises(httpx2.ReadTimeout):
+            hasty.post("/v1/people", data={"name": "Ada"}, files=photos(stranger), headers=key, timeout=0.5)
+        let_go.set()
+        held.outcome.exception(20)
+        again = api.post("/v1/people", data={"name": "Ada"}, files=photos(stranger), headers=key)
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+        assert again.json()["photos"][0]["status"] == "added"
+
+
+class HoldingOptions:
+    """Options of an enrolment that are not told until somebody lets go."""
+
+    def __init__(self, let_go):
+        self._let_go = let_go
+
+    def __hash__(self):
+        assert self._let_go.wait(20)
+        return 1
 
 
 def test_a_key_is_not_taken_for_another_request(api, stranger, samples):
@@ -168,17 +221,33 @@ def test_many_people_are_enrolled_by_a_job_that_tells_each_photos_outcome(api, s
     assert api.get("/v1/people/Ada%20Lovelace").json()["faces"] == 1
 
 
-def test_a_job_that_waits_can_be_cancelled(api, stranger, samples):
-    everybody = [
-        ("photos", (f"{p.parent.name}/{p.name}", p.read_bytes())) for p in sorted((samples / "people").rglob("*.jpg"))
-    ]
-    first = api.post("/v1/enrolments", files=everybody).json()
-    second = api.post("/v1/enrolments", data={"name": "Ada"}, files=photos(stranger)).json()
-    cancelled = api.delete(f"/v1/jobs/{second['id']}").json()
-    assert cancelled["state"] == "cancelled"
-    assert ended(api, first)["state"] == "done"
-    assert [job["id"] for job in api.get("/v1/jobs").json()["jobs"]] == [second["id"], first["id"]]
-    assert api.get("/v1/people/Ada").status_code == 404
+def test_a_job_that_waits_can_be_cancelled_and_makes_room_for_another(serve_settings, stranger):
+    def offer(name):
+        return api.post("/v1/enrolments", data={"name": name}, files=photos(stranger))
+
+    app, let_go, begun = (
+        create_app(serve_settings(serve_jobs=1), open_access=True),
+        threading.Event(),
+        threading.Event(),
+    )
+
+    def hold(job):
+        begun.set()
+        return {"held": let_go.wait(20)}
+
+    with running(app) as address, client(address) as api:
+        first = app.state.jobs.begin(Job("check", "api:local", hold))
+        assert begun.wait(20)
+        second = offer("Ada").json()
+        assert (offer("Bo").status_code, second["state"]) == (503, "queued")
+        assert api.delete(f"/v1/jobs/{second['id']}").json()["state"] == "cancelled"
+        third = offer("Eve").json()
+        let_go.set()
+        assert ended(api, api.get(f"/v1/jobs/{first.id}").json())["state"] == "done"
+        assert ended(api, third)["state"] == "done"
+        assert [job["id"] for job in api.get("/v1/jobs").json()["jobs"]] == [third["id"], second["id"], first.id]
+        assert api.get("/v1/people/Ada").status_code == 404
+        assert api.get("/v1/people/Eve").status_code == 200
 
 
 def test_a_snapshot_is_made_by_a_job_and_named_without_its_folder(api, gallery_path):

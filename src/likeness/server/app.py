@@ -92,6 +92,8 @@ def create_app(
             yield
         finally:
             await run_in_threadpool(_close, app)
+            await app.state.replies.settled()
+            app.state.replies.close()
             log.info("ended")
 
     app = FastAPI(
@@ -156,4 +158,3 @@ def _close(app: FastAPI) -> None:
     state.jobs.close()
     state.refusals.close()
     state.engine.close()
-    state.replies.close()

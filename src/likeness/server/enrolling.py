@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -67,6 +68,8 @@ class Enrolled:
 async def enrol(here: Context, actor: str, name: str, form: EnrolFields, pictures: Sequence[Picture]) -> Enrolled:
     """Enrol photos as somebody's; returns when what was added is durable, and known under the request's key.
 
+    Under a key it goes on where the client has left: the answer is there when the request comes again.
+
     Raises:
         RequestInvalid: more photos than the settings allow, or a key that cannot be used.
         RequestDiffers: the key was used for another request.
@@ -77,25 +80,39 @@ async def enrol(here: Context, actor: str, name: str, form: EnrolFields, picture
         raise RequestInvalid(
             f"{len(pictures)} photos in one request, of {most} that may (serve_photos)", hint="POST /v1/enrolments"
         )
-    async with here.replies.once(actor, here.request.headers.get("idempotency-key")) as place:
-        found = await all_bytes_of(tuple(pictures), here.fetcher)
-        request = _digest(here, name, form, found)
-        if place is not None:
-            kept = await run_in_threadpool(here.replies.find, place, request)
-            if kept is not None:
-                return Enrolled(kept, replayed=True)
-        photos = tuple(found_photo(picture, name, data) for picture, data in zip(pictures, found, strict=True))
-        outcomes = await here.wait(here.engine.enrol(Enrol(photos, form.options()), actor))
-        plain = [plain_outcome(outcome) for outcome in outcomes]
-        if place is not None:
-            await run_in_threadpool(here.replies.keep, place, request, plain)
+    key = here.request.headers.get("idempotency-key")
+    if key is not None:
+        return await here.replies.to_its_end(_enrol_once(here, actor, key, name, form, pictures))
+    begun = here.engine.enrol(await _work(here, name, form, pictures), actor)
+    return Enrolled([plain_outcome(outcome) for outcome in await here.wait(begun)])
+
+
+async def _enrol_once(
+    here: Context, actor: str, key: str, name: str, form: EnrolFields, pictures: Sequence[Picture]
+) -> Enrolled:
+    """Enrol photos, or give what became of them when the same request came before."""
+    async with here.replies.once(actor, key) as place:
+        request = _digest(here, name, form, pictures)
+        kept = await run_in_threadpool(here.replies.find, place, request)
+        if kept is not None:
+            return Enrolled(kept, replayed=True)
+        begun = here.engine.enrol(await _work(here, name, form, pictures), actor)
+        plain = [plain_outcome(outcome) for outcome in await asyncio.wrap_future(begun)]
+        await run_in_threadpool(here.replies.keep, place, request, plain)
         return Enrolled(plain)
 
 
-def _digest(here: Context, name: str, form: EnrolFields, found: Sequence[bytes | InputError]) -> bytes:
+async def _work(here: Context, name: str, form: EnrolFields, pictures: Sequence[Picture]) -> Enrol:
+    found = await all_bytes_of(tuple(pictures), here.fetcher)
+    photos = tuple(found_photo(picture, name, data) for picture, data in zip(pictures, found, strict=True))
+    return Enrol(photos, form.options())
+
+
+def _digest(here: Context, name: str, form: EnrolFields, pictures: Sequence[Picture]) -> bytes:
+    """A digest of what was asked: of photos by their address that address, whatever is there by now."""
     stated = form.model_dump_json(include=set(EnrolFields.model_fields))
-    photos = [each if isinstance(each, bytes) else each.code for each in found]
-    return digest_of([here.request.method, here.request.url.path, name, stated, *photos])
+    photos = [part for each in pictures for part in (("data", each.data) if each.url is None else ("url", each.url))]
+    return digest_of([here.request.method, here.request.scope["path"], name, stated, *photos])
 
 
 def found_photo(picture: Picture, name: str | None, data: bytes | InputError) -> FoundPhoto:

@@ -1,7 +1,7 @@
 """Long work in the background: queued, one at a time, with progress, result and cancellation.
 
-Jobs live in the memory of the process: those that wait when the server ends are done first, up to a time limit; those
-that a killed process had are gone, with what they had not yet made durable.
+Jobs live in the memory of the process. When the server ends, those that wait are cancelled and the one that runs stops
+at its next step; what it had made durable stays, and the same photos sent again are duplicates.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -39,6 +40,7 @@ class Job:
         owner: who asked for it, as the audit trail calls them.
         done, total: progress, in faces or photos; total is None where it is not known.
         result: plain data, once it is done.
+        place: in the queue; given up when the job is cancelled, so that another one has room.
     """
 
     kind: Kind
@@ -53,6 +55,7 @@ class Job:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     ended_at: datetime | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+    place: Future[Any] | None = None
 
     def progress(self, done: int, total: int) -> None:
         """Take note of progress; ends the work where the job was cancelled.
@@ -88,7 +91,7 @@ class Jobs:
         Raises:
             Overloaded, ShuttingDown: it is not taken.
         """
-        self._lane.put(Task(job, job.owner))
+        job.place = self._lane.put(Task(job, job.owner)).outcome
         with self._lock:
             self._known[job.id] = job
             ended = [each.id for each in self._known.values() if each.ended_at is not None]
@@ -119,6 +122,8 @@ class Jobs:
         with self._lock:
             if job.state == "queued":
                 self._end(job, "cancelled")
+                if job.place is not None:
+                    job.place.cancel()
         return job
 
     def close(self) -> None:

@@ -109,9 +109,10 @@ class Lane(Generic[W]):
             thread.join()
 
     def _size(self) -> int:
-        while self._waiting and self._waiting[0].outcome.cancelled():
-            self._waiting.popleft()
-        return sum(task.size for task in self._waiting if not task.outcome.cancelled())
+        """What waits and is still wanted; what is not, photos and all, is let go of."""
+        if any(task.outcome.cancelled() for task in self._waiting):
+            self._waiting = deque(task for task in self._waiting if not task.outcome.cancelled())
+        return sum(task.size for task in self._waiting)
 
     def _work(self) -> None:
         while batch := self._take():

@@ -13,13 +13,16 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from likeness.errors import RequestDiffers, RequestInvalid
 from likeness.gallery.storage import connect, mapped_errors, transaction
+
+R = TypeVar("R")
 
 KEPT_S = 24 * 3600.0
 LONGEST_KEY = 255
@@ -39,13 +42,22 @@ def digest_of(parts: Iterable[bytes | str | None]) -> bytes:
     return whole.digest()
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Who comes next under a key, and how many there are, those who wait among them."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
 class Replies:
     """What was answered under idempotency keys; one SQLite file, its owner's alone. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.expanduser().absolute()
         self._lock = threading.Lock()
-        self._busy: dict[bytes, asyncio.Lock] = {}
+        self._turns: dict[bytes, _Turn] = {}
+        self._begun: set[asyncio.Task[Any]] = set()
         with mapped_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -53,25 +65,36 @@ class Replies:
             self._connection.execute(_TABLE)
 
     @asynccontextmanager
-    async def once(self, actor: str, key: str | None) -> AsyncIterator[bytes | None]:
+    async def once(self, actor: str, key: str) -> AsyncIterator[bytes]:
         """Let requests of one actor with one key pass one after another; gives what to `find` and `keep` under.
 
         Raises:
             RequestInvalid: the key cannot be used.
         """
-        if key is None:
-            yield None
-            return
         if not key or len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable():
             raise RequestInvalid(f"expected an Idempotency-Key of 1 to {LONGEST_KEY} visible ASCII letters")
         place = digest_of([actor, key])
-        lock = self._busy.setdefault(place, asyncio.Lock())
+        turn = self._turns.setdefault(place, _Turn())
+        turn.users += 1
         try:
-            async with lock:
+            async with turn.lock:
                 yield place
         finally:
-            if not lock.locked():
-                self._busy.pop(place, None)
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[place]
+
+    async def to_its_end(self, work: Coroutine[Any, Any, R]) -> R:
+        """What work gives, which goes on where nobody waits for it any more, so that its answer is kept."""
+        task = asyncio.ensure_future(work)
+        self._begun.add(task)
+        task.add_done_callback(self._begun.discard)
+        return await asyncio.shield(task)
+
+    async def settled(self) -> None:
+        """Wait until all work that was begun has ended, one way or another."""
+        while self._begun:
+            await asyncio.wait(self._begun)
 
     def find(self, place: bytes, request: bytes) -> Any:
         """What was answered to this request under this key; None where it is new.
