@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SETTINGS = ("gallery", "embedder", "detector", "threads", "fmr", "fpir", "prior", "min_face_px", "attributes")
+_SETTINGS = ("gallery", "embedder", "detector", "threads", "fmr", "fpir", "prior", "min_face_px", "attributes",
+             "bot_api", "bot_chats", "bot_key", "bot_rate_per_minute", "bot_state", "bot_token")  # fmt: skip
 
 
 @dataclass

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("calibrate", "Fit a model's probabilities and thresholds on known people."),
     "keys": ("keys", "Make, list and revoke the API keys of the server."),
     "serve": ("serve", "Answer over HTTP: the REST API and, with --ui, a web app."),
+    "bot": ("bot", "Answer photos in Telegram: ages, lookalikes, enrolment with consent."),
     "settings": ("settings", "Show every setting, its value, and where that comes from."),
     "audit": ("audit", "Show the gallery's audit trail."),
     "doctor": ("doctor", "Check that everything needed is there and well."),
