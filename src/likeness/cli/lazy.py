@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Turn a training into a model bundle, or a bundle into files for a phone."),
     "evaluate": ("evaluate", "Measure models on data sets."),
     "calibrate": ("calibrate", "Fit a model's probabilities and thresholds on known people."),
+    "queue": ("queue", "Show what waits in the queues of arrivals; revive or drop dead letters."),
     "keys": ("keys", "Make, list and revoke the API keys of the server."),
     "serve": ("serve", "Answer over HTTP: the REST API and, with --ui, a web app."),
     "bot": ("bot", "Answer photos in Telegram: ages, lookalikes, enrolment with consent."),
