@@ -153,6 +153,18 @@ def _parts(uri: str) -> tuple[str, str, dict[str, str]]:
         raise SettingsError(f"the path of s3://{bucket} is not UTF-8 where it is percent-encoded") from None
 
 
+def object_uri(bucket: str, key: str) -> str:
+    """The URI of an object, wherever the environment says that its server is.
+
+    Raises:
+        SettingsError: it is no name of a bucket.
+        InputError: it is no key of an object.
+    """
+    if not _BUCKET.fullmatch(bucket):
+        raise SettingsError(f"{bucket[:80]!r} is no name of a bucket")
+    return _joined(bucket, expect_key(key), {})
+
+
 def _joined(bucket: str, path: str, options: dict[str, str]) -> str:
     query = f"?{urlencode(options)}" if options else ""
     return f"s3://{bucket}" + (f"/{quote(path)}" if path else "") + query
