@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running_server import client, running
 
 from likeness.server.app import create_app
 from likeness.settings import Settings
+from running_server import client, running
 
 
 @pytest.fixture

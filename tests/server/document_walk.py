@@ -11,13 +11,14 @@ import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as effort
-from running_server import running
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
+
+from running_server import running
 
 KEPT = (not_a_server_error, response_schema_conformance, content_type_conformance, status_code_conformance)
 _ONE = ("photo", "image", "first", "second", "file", "source_image", "target_image", "img", "img1", "img2")

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 from compreface_client import compreface_client
-from running_server import client, running
 
 from attribute_bundles import write_bundle
 from likeness.errors import InputError
@@ -17,6 +16,7 @@ from likeness.server.app import create_app
 from likeness.server.keys import KeyStore
 from likeness.server.parts import compatible_part
 from likeness.service.compreface import CompreFaceServer
+from running_server import client, running
 
 ROOT = "/api/v1/recognition"
 

@@ -7,12 +7,12 @@ import math
 
 import numpy as np
 import pytest
-from running_server import client, running
 
 from attribute_bundles import write_bundle
 from likeness.server.app import create_app
 from likeness.server.keys import KeyStore
 from likeness.server.parts import compatible_part
+from running_server import client, running
 
 
 @pytest.fixture

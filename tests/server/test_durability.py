@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from running_server import client
 
 from likeness.gallery import open_gallery
+from running_server import client
 
 
 def start(folder: Path) -> tuple[subprocess.Popen[bytes], str]:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from running_server import client, running
 
 from likeness.server.app import create_app
 from likeness.server.jobs import Job
 from likeness.server.lanes import Task
 from likeness.server.replies import Replies
 from likeness.server.work import Enrol
+from running_server import client, running
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import logging
 import re
 
 import pytest
-from running_server import client, running
 
 from likeness.gallery import open_gallery
 from likeness.server.app import create_app
 from likeness.server.keys import KeyStore
+from running_server import client, running
 
 
 @pytest.fixture

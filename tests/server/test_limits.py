@@ -16,12 +16,12 @@ pytest.importorskip("uvicorn", reason="needs the extra `serve`")
 
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
-from running_server import running
 
 from likeness.rates import MOST_CALLERS, Buckets
 from likeness.server.failures import handle_failures
 from likeness.server.limits import add_limits, address_of
 from likeness.settings import Settings
+from running_server import running
 
 SEEN = {"cancelled": 0, "handled": 0}
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from running_server import client, running
 
 from likeness.settings import Settings
 from moving_face import write_camera
+from running_server import client, running
 
 FLAGS = (
     "--no-sandbox",

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from running_server import client, running
 
 from likeness.errors import InputError
 from likeness.server.keys import KeyStore
+from running_server import client, running
 
 pytestmark = [
     pytest.mark.slow,
