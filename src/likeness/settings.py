@@ -177,6 +177,17 @@ class Settings(BaseModel):
         description="Where photos sent for the workers, and the faces cut out of photos, lie until they are answered: "
         "a folder, or s3://bucket/prefix where workers run on several machines.",
     )
+    storage: Address = Field(
+        "",
+        repr=False,
+        description="Where the pictures that are enrolled are kept as well, as <name_lastname>/….png: a folder, or "
+        "s3://bucket/prefix. Empty, the default, keeps them in the gallery alone.",
+    )
+    watched: str = Field(
+        default_factory=lambda: str(user_data_path("likeness") / "watched.db"),
+        min_length=1,
+        description="File in which `likeness watch` remembers what it has sent.",
+    )
     arrivals_keep_days: float = Field(
         30.0, gt=0, le=3660, description="How long answers about photos that arrived are kept, in days."
     )
