@@ -199,7 +199,8 @@ class Settings(BaseModel):
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="Key that signs what is told (HMAC-SHA256), of 16 characters or more; never shown."
     )
-    webhook_timeout_s: float = Field(10.0, gt=0, le=120, description="Time limit of telling a caller once.")    flows_folder: str = Field(
+    webhook_timeout_s: float = Field(10.0, gt=0, le=120, description="Time limit of telling a caller once.")
+    flows_folder: str = Field(
         default_factory=lambda: str(user_data_path("likeness") / "refresh"),
         min_length=1,
         description="Folder that `likeness flow refresh` keeps data, models and memory in.",
