@@ -172,7 +172,8 @@ class Library:
             return Bundle.read(Path(name).expanduser())
         for place in self._places():
             if (place / name / MANIFEST).is_file():
-                return Bundle.read(place / name)
+                # A link may be exchanged (`likeness flow`): all files must be those of one bundle.
+                return Bundle.read((place / name).resolve() if (place / name).is_symlink() else place / name)
         if (CATALOGUE / name / ENTRY).is_file():
             return None
         raise ModelNotFound(f"no model bundle is called {name!r}", hint=f"known: {', '.join(sorted(self.names()))}")
