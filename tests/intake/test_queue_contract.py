@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import signal
 import subprocess
 import sys
@@ -19,6 +20,16 @@ from likeness.intake.queues.base import MOST_ATTEMPTS, MOST_BYTES
 from redis_server import RedisServer
 from s3_server import CREDENTIALS, moto_running
 
+S3_EVENT = {
+    "Records": [
+        {
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": "inbox"}, "object": {"key": "Jane+Doe/1%2B1.png", "size": 3}},
+        }
+    ]
+}
+
 names = (f"q{number}" for number in itertools.count())
 
 
@@ -32,7 +43,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def _sqs_server() -> Iterator[str]:
+def sqs_endpoint() -> Iterator[str]:
     with moto_running() as address, pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
@@ -40,7 +51,7 @@ def _sqs_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def _redis_server(tmp_path_factory) -> Iterator[RedisServer]:
+def redis_running(tmp_path_factory) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     yield server
     server.kill()
@@ -52,9 +63,9 @@ def place(request, tmp_path) -> Place:
         case "embedded":
             return Place("embedded", str(tmp_path / "queue.db"), 0.25)
         case "redis":
-            return Place("redis", request.getfixturevalue("_redis_server").uri, 0.25)
+            return Place("redis", request.getfixturevalue("redis_running").uri, 0.25)
         case _:
-            endpoint = request.getfixturevalue("_sqs_server")
+            endpoint = request.getfixturevalue("sqs_endpoint")
             return Place("sqs", f"sqs://us-east-1/tests?endpoint={endpoint}", 1.0)
 
 
@@ -294,3 +305,23 @@ def test_threads_may_share_a_queue(queue):
     for thread in threads:
         thread.join(timeout=30)
     assert len(set(done)) == len(done) == 20
+
+
+def test_messages_of_strangers_on_sqs_arrive_as_they_are(sqs_endpoint):
+    import boto3
+
+    client = boto3.client("sqs", endpoint_url=sqs_endpoint)
+    url = client.create_queue(QueueName="of-a-bucket")["QueueUrl"]
+    texts = [json.dumps(S3_EVENT), "hello, who is there?", "[1, 2]"]
+    given = [client.send_message(QueueUrl=url, MessageBody=text)["MessageId"] for text in texts]
+    client.close()
+    with open_queue(f"sqs://us-east-1/?endpoint={sqs_endpoint}&queue=of-a-bucket", "detect") as queue:
+        got = {message.id: message for message in queue.receive(10)}
+        assert [got[id_].body for id_ in given] == [S3_EVENT, {"text": texts[1]}, {"text": texts[2]}]
+        for message in got.values():
+            queue.bury(message, "not understood")
+        assert queue.revive(given[:2]) == 2
+        again = {message.id: message.body for message in queue.receive(10)}
+        assert again == {given[0]: S3_EVENT, given[1]: {"text": texts[1]}}
+        with pytest.raises(InputError, match="900 s at most"):
+            queue.send([{"n": 1}], delay_s=901)
