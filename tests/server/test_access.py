@@ -7,12 +7,12 @@ import json
 import logging
 
 import pytest
-from running_server import client, running
 
 from likeness.gallery import open_gallery
 from likeness.server.app import create_app
 from likeness.server.keys import KeyStore
 from likeness.server.logs import set_up_logs
+from running_server import client, running
 
 
 @pytest.fixture
@@ -78,6 +78,16 @@ def test_the_audit_trail_names_the_key_that_asked(serve_settings, keys, gallery_
         events = gallery.events()
     assert [event.actor for event in events if event.action == "identify"] == [key.actor]
     assert [dict(event.details) for event in events if event.action == "refused"] == [{"missing": 1}]
+
+
+def test_the_first_key_closes_a_server_that_asked_for_none(serve_settings, keys):
+    with running(create_app(serve_settings(), keys=keys, open_access=True)) as address, client(address) as api:
+        assert api.get("/v1/people").status_code == 200
+        key, secret = keys.create("app", "read")
+        assert api.get("/v1/people").json()["error"]["code"] == "key_missing"
+        assert api.get("/v1/people", headers={"x-api-key": secret}).status_code == 200
+        keys.revoke(key.id)
+        assert api.get("/v1/people").status_code == 401
 
 
 def test_jobs_are_shown_to_their_owner_and_to_admins(guarded, keys):

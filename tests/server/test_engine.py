@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 
 import httpx2
 import pytest
-from running_server import client, running
 
 from likeness.errors import Overloaded, PhotoError, ShuttingDown
 from likeness.gallery import open_gallery
@@ -17,6 +17,7 @@ from likeness.server.engine import Engine
 from likeness.server.lanes import Lane, Task
 from likeness.server.work import Describe, Identify, Work
 from likeness.service import People
+from running_server import client, running
 
 
 def probe_of(samples, name) -> bytes:
@@ -157,6 +158,60 @@ def test_what_waits_is_finished_before_the_engine_ends_and_nothing_more_is_taken
     assert all(len(each.result(0).faces) == 1 for each in asked)
     with pytest.raises(ShuttingDown):
         engine.ask(Describe((b"",)), "a")
+
+
+class Changing(Describe):
+    """A photo while whose faces are looked at the server takes another model; the answer is who finished it."""
+
+    __slots__ = ("engine", "other")
+
+    def change_with(self, engine, other):
+        object.__setattr__(self, "engine", engine)
+        object.__setattr__(self, "other", other)
+        return self
+
+    @property
+    def embed(self):
+        self.engine.switch(self.other)
+        return True
+
+    def finish(self, people, looked):
+        return people
+
+
+def test_faces_are_searched_for_with_the_model_that_embedded_them_also_where_another_takes_over(engine, samples, names):
+    before, after = engine.people, engine.people.acting_as("api")
+    after.recognizer = copy(before.recognizer)
+    work = Changing((probe_of(samples, names[0]),)).change_with(engine, after)
+    assert engine.ask(work, "a").result(20).recognizer is before.recognizer
+    assert engine.people is after
+
+
+def test_servers_elsewhere_that_do_not_answer_keep_nobody_else_waiting(engine):
+    go = threading.Event()
+    slow = [engine.ask_elsewhere(lambda: go.wait(20)) for _ in range(12)]
+    assert engine.call(engine.people.gallery.info).result(5).people > 0
+    go.set()
+    assert all(each.result(20) for each in slow)
+
+
+def test_a_gallery_is_asked_once_a_second_whether_it_answers_however_often_others_ask(
+    serve_settings, names, monkeypatch
+):
+    app = create_app(serve_settings(), open_access=True)
+    with running(app) as address, client(address) as api:
+        gallery, asked = app.state.engine.people.gallery, []
+        ask = gallery.info
+        monkeypatch.setattr(gallery, "info", lambda: asked.append(1) or ask())
+        began = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            told = list(pool.map(lambda _: api.get("/v1/ready").status_code, range(60)))
+        took_s = time.monotonic() - began
+        counted = api.get("/metrics").text
+    assert set(told) == {200}
+    assert len(asked) <= took_s + 2
+    assert "/v1/ready" not in counted
+    assert "/v1/health" not in counted
 
 
 def test_threads_share_what_waits():

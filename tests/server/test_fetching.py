@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,9 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
+from fastapi.concurrency import run_in_threadpool
 
 from likeness.errors import PhotoTooLarge, RemoteError, Unreachable, UrlRefused
-from likeness.server.fetching import Fetcher, is_public
+from likeness.server.fetching import AT_ONCE, Fetcher, is_public
 
 PRIVATE = [
     "127.0.0.1",
@@ -42,6 +45,12 @@ PRIVATE = [
     "2002:7f00:1::",
     "2002:c0a8:101::1",
     "2001:db8::1",
+    "fec0::1",
+    "::ffff:0:7f00:1",
+    "64:ff9b:1:a00:0:100:808:808",
+    "3fff::1",
+    "5f00::1",
+    "100:0:0:1::1",
 ]
 
 
@@ -65,7 +74,16 @@ class Site(BaseHTTPRequestHandler):
             self.send_header("Location", "http://169.254.169.254/latest/meta-data/")
             self.end_headers()
             return
+        if self.path == "/dripping-headers":
+            with suppress(OSError):
+                self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Long: ")
+                while True:
+                    self.wfile.write(b".")
+                    time.sleep(0.05)
+            return
         self.send_response(200)
+        if self.path == "/cut-off":
+            self.send_header("Content-Length", "500")
         self.end_headers()
         with suppress(OSError):
             while self.path == "/dripping":
@@ -175,6 +193,52 @@ def test_too_many_bytes_are_refused(site):
         fetcher(site, most_bytes=4999).fetch(f"http://photos.example:{site}/large")
 
 
-def test_a_server_that_drips_is_given_up(site):
-    with pytest.raises(Unreachable, match="in time"):
-        fetcher(site, timeout_s=0.3).fetch(f"http://photos.example:{site}/dripping")
+@pytest.mark.parametrize("path", ["dripping", "dripping-headers"])
+def test_a_server_that_drips_is_given_up(site, path):
+    began = time.monotonic()
+    with pytest.raises(Unreachable):
+        fetcher(site, timeout_s=0.3).fetch(f"http://photos.example:{site}/{path}")
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_that_never_says_a_word_of_tls_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+
+        def drip():
+            line, _ = silent.accept()
+            with line, suppress(OSError):
+                line.sendall(b"\x16\x03\x03\x40\x00")  # a long record, a letter at a time
+                while True:
+                    line.sendall(b"\x00")
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            fetcher(silent.getsockname()[1], timeout_s=0.3).fetch(f"https://photos.example:{silent.getsockname()[1]}/")
+        assert time.monotonic() - began < 5
+
+
+def test_half_a_photo_is_none(site):
+    with pytest.raises(Unreachable, match="broke off"):
+        fetcher(site).fetch(f"http://photos.example:{site}/cut-off")
+
+
+def test_slow_servers_keep_only_their_own_waiting(site):
+    slow = fetcher(site, timeout_s=1.0)
+
+    async def ask():
+        waiting = [asyncio.ensure_future(slow.fetch_aside(f"http://photos.example:{site}/dripping")) for _ in range(30)]
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        await run_in_threadpool(lambda: None)  # as all other work in threads does
+        took_s = time.monotonic() - began
+        busy = slow.at_once.borrowed_tokens
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return took_s, busy
+
+    took_s, busy = asyncio.run(ask())
+    assert took_s < 0.5
+    assert busy == AT_ONCE

@@ -30,13 +30,18 @@ class Access:
 
     Attributes:
         keys: the keys; None where there is no file for them.
-        open: nobody needs a key: only for a server that this machine alone can reach.
+        local: nobody needs a key until one is made: only for a server that this machine alone can reach.
         refusals: counts those who were not let in, for the audit trail.
     """
 
     keys: KeyStore | None = None
-    open: bool = False
+    local: bool = False
     refusals: Refusals | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody needs a key now; from the first one on, whatever became of it, everybody does."""
+        return self.local and not (self.keys is not None and self.keys.list())
 
     def caller(self, secret: str | None, scope: Scope) -> tuple[str, Scope]:
         """Who asks with this key, as the audit trail calls them, and what all they may do; `scope` is among it.

@@ -30,7 +30,8 @@ from likeness.server.jobs import Jobs
 from likeness.server.keys import KeyStore
 from likeness.server.limits import add_limits, address_of
 from likeness.server.metrics import Metrics
-from likeness.server.middleware import Guard
+from likeness.server.middleware import HEALTH, Guard
+from likeness.server.pulse import Pulse
 from likeness.server.refusals import Refusals
 from likeness.server.replies import Replies
 from likeness.server.routes import faces, gallery, health, jobs, models, people, seeds
@@ -40,8 +41,6 @@ from likeness.settings import Settings
 log = logging.getLogger("likeness.server")
 
 NATIVE: tuple[APIRouter, ...] = tuple(module.router for module in (faces, people, gallery, models, jobs, health, seeds))
-_UNCOUNTED = ("/v1/health", "/v1/ready")
-"""Asked often by those who look after the server: no rate limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def create_app(
         app,
         settings,
         caller=_caller(app),
-        covers=lambda path: path not in _UNCOUNTED and not path.startswith(free),
+        covers=lambda path: path not in HEALTH and not path.startswith(free),
     )
     policies = {prefix: words for part in parts for prefix, words in part.policies.items()}
     app.add_middleware(Guard, metrics=metrics, local=open_access, tls=tls, policies=policies)
@@ -143,6 +142,7 @@ def _open(app: FastAPI, settings: Settings, metrics: Metrics, keys: KeyStore | N
     opened = open_people(recognizer=recognizer, create=True, actor="api")
     state = app.state
     state.engine = Engine(opened, queue=settings.serve_queue, metrics=metrics)
+    state.pulse = Pulse(state.engine)
     state.refusals = Refusals(opened.note_refused)
     state.access = Access(keys, open_access, state.refusals)
     state.jobs = Jobs(room=settings.serve_jobs)

@@ -58,6 +58,11 @@ class Context:
         people = self.engine.people.acting_as(actor)
         return await self.wait(self.engine.call(lambda: function(people)))
 
+    async def ask_elsewhere(self, actor: str, function: Callable[[People], R]) -> R:
+        """Something that asks another server, in the actor's name."""
+        people = self.engine.people.acting_as(actor)
+        return await self.wait(self.engine.ask_elsewhere(lambda: function(people)))
+
 
 def context_of(request: Request) -> Context:
     """The context of a request."""

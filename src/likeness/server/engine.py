@@ -1,8 +1,9 @@
 """One engine per process: photos of all clients, looked at, searched and enrolled together.
 
-Three lanes with bounded queues: **look** (one thread a core) decodes photos, finds their faces, embeds the faces of
+Four lanes with bounded queues: **look** (one thread a core) decodes photos, finds their faces, embeds the faces of
 all photos in hand together and searches for them together; **enrol** (one thread, which spreads photos over the cores)
-writes what waits in one transaction and answers when it is durable; **call** does small things with the gallery.
+writes what waits in one transaction and answers when it is durable; **call** does small things with the gallery;
+**elsewhere** asks other servers, which may let themselves be waited for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from likeness.errors import LikenessError
+from likeness.recognizer import Recognizer
 from likeness.server.lanes import Lane, Task
 from likeness.server.metrics import Metrics
 from likeness.server.work import Enrol, Looked, Work
@@ -33,6 +35,8 @@ TOGETHER = 8
 ENROLLED_TOGETHER = 64
 CALLS = 4
 CALLS_WAITING = 256
+ELSEWHERE = 4
+ELSEWHERE_WAITING = 32
 
 
 class Engine:
@@ -52,6 +56,9 @@ class Engine:
         self._look: Lane[Work] = Lane("look", self._look_at, workers=cores, room=queue, most=TOGETHER)
         self._enrol: Lane[Enrol] = Lane("enrol", self._enrol_all, workers=1, room=queue, most=ENROLLED_TOGETHER)
         self._call: Lane[Callable[[], Any]] = Lane("call", _call_each, workers=CALLS, room=CALLS_WAITING, of="requests")
+        self._elsewhere: Lane[Callable[[], Any]] = Lane(
+            "elsewhere", _call_each, workers=ELSEWHERE, room=ELSEWHERE_WAITING, of="look-ups"
+        )
         self._closed = threading.Event()
 
     def ask(self, work: Work, actor: str) -> Future[Any]:
@@ -69,6 +76,10 @@ class Engine:
     def call(self, function: Callable[[], R]) -> Future[R]:
         """Begin something small that asks or changes the gallery. Raises as `ask`."""
         return self._put(self._call, Task(function, ""))
+
+    def ask_elsewhere(self, function: Callable[[], R]) -> Future[R]:
+        """Begin something that asks another server: slow ones keep nobody else waiting. Raises as `ask`."""
+        return self._put(self._elsewhere, Task(function, ""))
 
     def switch(self, people: People) -> None:
         """Go on with the same gallery and another recognizer, after its embeddings were made anew for that."""
@@ -89,7 +100,7 @@ class Engine:
         """Take no more, finish what waits, and let the gallery go."""
         if not self._closed.is_set():
             self._closed.set()
-            for lane in (self._look, self._enrol, self._call):
+            for lane in (self._look, self._enrol, self._call, self._elsewhere):
                 lane.close()
             self.people.close()
 
@@ -109,8 +120,9 @@ class Engine:
     def _look_at(self, tasks: list[Task[Work]]) -> None:
         """One thread's batch: decode, look at all photos together, then finish each kind of work together."""
         self._note_waits("look", tasks)
+        people = self.people  # one and the same to the end: faces are searched for with the model that embedded them
         with self.metrics.stage("look"):
-            looked = self._looked_at(tasks)
+            looked = self._looked_at(people.recognizer, tasks)
         kinds: dict[type[Work], list[Task[Work]]] = {}
         for task in tasks:
             result = looked[id(task)]
@@ -120,39 +132,44 @@ class Engine:
                 kinds.setdefault(type(task.work), []).append(task)
         for kind, alike in kinds.items():
             with self.metrics.stage("search"):
-                answers = kind.finish_all(self.people, [(t.actor, t.work, _of(looked[id(t)])) for t in alike])
+                answers = kind.finish_all(people, [(t.actor, t.work, _of(looked[id(t)])) for t in alike])
             for task, answer in zip(alike, answers, strict=True):
                 task.end(answer)
 
-    def _looked_at(self, tasks: Sequence[Task[Work]]) -> dict[int, list[Looked] | BaseException]:
+    def _looked_at(
+        self, recognizer: Recognizer, tasks: Sequence[Task[Work]]
+    ) -> dict[int, list[Looked] | BaseException]:
         """By the task's `id`: its photos with their faces, or why there are none."""
         found: dict[int, list[Looked] | BaseException] = {}
         alike: dict[tuple[bool, bool], list[tuple[Task[Work], list[Photo]]]] = {}
         for task in tasks:
             try:
-                photos = [self.people.recognizer.photo(data) for data in task.work.photos]
+                photos = [recognizer.photo(data) for data in task.work.photos]
             except (LikenessError, MemoryError) as error:
                 found[id(task)] = error
             else:
                 alike.setdefault((task.work.embed, task.work.attributes), []).append((task, photos))
         for group in alike.values():
             try:
-                self._look_together(group, found)
+                self._look_together(recognizer, group, found)
             except Exception:  # one odd photo spoils only what is its own
                 for each in group:
                     try:
-                        self._look_together([each], found)
+                        self._look_together(recognizer, [each], found)
                     except Exception as error:
                         found[id(each[0])] = error
         return found
 
     def _look_together(
-        self, group: Sequence[tuple[Task[Work], list[Photo]]], found: dict[int, list[Looked] | BaseException]
+        self,
+        recognizer: Recognizer,
+        group: Sequence[tuple[Task[Work], list[Photo]]],
+        found: dict[int, list[Looked] | BaseException],
     ) -> None:
         """Look at the photos of tasks that want the same of them, and put the faces into `found`."""
         work = group[0][0].work
         every = [photo for _, photos in group for photo in photos]
-        faces = iter(self.people.recognizer.faces_of(every, embed=work.embed, attributes=work.attributes))
+        faces = iter(recognizer.faces_of(every, embed=work.embed, attributes=work.attributes))
         for task, photos in group:
             looked = [(photo, next(faces)) for photo in photos]
             found[id(task)] = looked

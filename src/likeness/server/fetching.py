@@ -11,31 +11,41 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, urlsplit
+
+from anyio import CapacityLimiter, to_thread
 
 from likeness.errors import PhotoTooLarge, RemoteError, Unreachable, UrlRefused
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _PORTS = {"http": 80, "https": 443}
 _CHUNK = 1 << 16
-_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+AT_ONCE = 8
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
+"""The only IPv6 addresses that are given out for the public network; all others are special or nobody's."""
+_PRINTED_V6 = ipaddress.IPv6Network("3fff::/20")
+"""For documents; Python does not know of them yet."""
 
 
 def is_public(address: Address) -> bool:
     """Whether an address is one of the public network, also where it carries another one inside."""
-    inner: list[ipaddress.IPv4Address | None] = []
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if any(address in network for network in _NAT64):
-            inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        if int(address) >> 32 == 0:  # ::a.b.c.d, long out of use
-            return False
-    carried = [each for each in inner if each is not None]
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
     # A mapped or translated address is as public as the one inside; its own range is not told as public.
-    return all(is_public(each) for each in carried) if carried else address.is_global and not address.is_multicast
+    if address.ipv4_mapped is not None:
+        return is_public(address.ipv4_mapped)
+    if address in _NAT64:
+        return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    if address not in _PUBLIC_V6 or address in _PRINTED_V6:
+        return False
+    carried = [each for each in (address.sixtofour, *(address.teredo or ())) if each is not None]
+    return all(is_public(each) for each in carried) if carried else address.is_global
 
 
 def resolve(host: str, port: int) -> list[Address]:
@@ -52,6 +62,7 @@ class Fetcher:
         hosts: names, in small letters, a port after a colon where it is not the usual one; `*.name` allows all below.
         most_bytes, timeout_s: limits of one photo, the time from the first to the last byte.
         resolve, is_public: how names are resolved and addresses judged.
+        at_once: how many are fetched at once; others wait, and slow servers take no thread from anybody else.
     """
 
     hosts: tuple[str, ...] = ()
@@ -59,12 +70,17 @@ class Fetcher:
     timeout_s: float = 10.0
     resolve: Callable[[str, int], Sequence[Address]] = resolve
     is_public: Callable[[Address], bool] = is_public
+    at_once: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(AT_ONCE))
 
     @classmethod
     def of(cls, hosts: str, *, most_bytes: int, timeout_s: float) -> Fetcher:
         """One with the hosts of the setting `serve_url_hosts`."""
         names = tuple(name.strip().lower() for name in hosts.split(",") if name.strip())
         return cls(names, most_bytes, timeout_s)
+
+    async def fetch_aside(self, url: str) -> bytes:
+        """As `fetch`, in a thread."""
+        return await to_thread.run_sync(self.fetch, url, limiter=self.at_once)
 
     def fetch(self, url: str) -> bytes:
         """The bytes at an address.
@@ -78,6 +94,9 @@ class Fetcher:
         address = self._public_address(host, port)
         deadline = time.monotonic() + self.timeout_s
         connection = _Pinned(host, port, address, tls=parts.scheme == "https", timeout_s=self.timeout_s)
+        # A server that sends a letter now and then never makes a socket wait for long: the whole has a limit too.
+        limit = threading.Timer(self.timeout_s, connection.break_off)
+        limit.start()
         try:
             path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (
                 f"?{quote(parts.query, safe='/%:@!$&()*+,;=~?')}" if parts.query else ""
@@ -90,6 +109,7 @@ class Fetcher:
         except (OSError, http.client.HTTPException, ssl.SSLError) as error:
             raise Unreachable("the photo's server could not be reached, or broke off") from error
         finally:
+            limit.cancel()
             connection.close()
 
     def _allowed(self, url: str) -> tuple[SplitResult, str, int]:
@@ -129,9 +149,9 @@ class Fetcher:
             size += len(part)
             if size > self.most_bytes:
                 raise PhotoTooLarge(f"the photo at that address has more than {self.most_bytes} bytes")
-            if time.monotonic() > deadline:
-                raise Unreachable("the photo did not arrive in time")
             parts.append(part)
+        if answer.length or time.monotonic() > deadline:
+            raise Unreachable("the photo's server broke off, or did not send the photo in time")
         return b"".join(parts)
 
 
@@ -146,8 +166,20 @@ class _Pinned(http.client.HTTPConnection):
         super().__init__(host, port, timeout=timeout_s)
         self.default_port = _PORTS["https" if tls else "http"]
         self._address, self._tls = str(address), tls
+        self._line: socket.socket | None = None
 
     def connect(self) -> None:
         """Connect to the address, and for TLS make sure of the name."""
         made = socket.create_connection((self._address, self.port), self.timeout)
-        self.sock = ssl.create_default_context().wrap_socket(made, server_hostname=self.host) if self._tls else made
+        self.sock = self._line = made
+        if self._tls:
+            context = ssl.create_default_context()
+            wrapped = context.wrap_socket(made, server_hostname=self.host, do_handshake_on_connect=False)
+            self.sock = self._line = wrapped
+            wrapped.do_handshake()
+
+    def break_off(self) -> None:
+        """End what is waited for, from another thread."""
+        if self._line is not None:
+            with suppress(OSError):  # it has ended by itself
+                socket.socket.shutdown(self._line, socket.SHUT_RDWR)

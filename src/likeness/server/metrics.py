@@ -39,7 +39,7 @@ class Metrics:
         )
         self.waiting = Gauge("likeness_photos_waiting", "Photos that wait to be looked at.", registry=self.registry)
         self.refused = Counter(
-            "likeness_refused", "Tasks that were not done: overloaded, or the client left.", ("why",),
+            "likeness_refused", "Tasks that were not taken: overloaded, or about to end.", ("why",),
             registry=self.registry,
         )  # fmt: skip
         self.faces = Counter("likeness_faces", "Faces found on photos.", registry=self.registry)

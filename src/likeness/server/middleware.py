@@ -33,6 +33,9 @@ HEADERS = {
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """Content security of answers that are no pages: a browser that shows one loads and runs nothing."""
 
+HEALTH = ("/v1/health", "/v1/ready")
+"""Asked every few seconds by those who look after the server: no limit of rate, no metrics, no line in the log."""
+
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -110,6 +113,8 @@ class Guard:
             headers.setdefault("strict-transport-security", "max-age=31536000")
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        if scope["path"] in HEALTH and status < 400:
+            return
         route, method = route_of(scope), scope["method"] if scope["method"] in _METHODS else "other"
         self.metrics.requests.labels(route, method, str(status)).inc()
         self.metrics.request_seconds.labels(route).observe(seconds)

@@ -176,7 +176,7 @@ async def bytes_of(picture: Picture, fetcher: Fetcher) -> bytes:
     Raises:
         UrlRefused, PhotoTooLarge, RemoteError: they cannot be fetched. PhotoEmpty: there are none.
     """
-    data = picture.data if picture.url is None else await run_in_threadpool(fetcher.fetch, picture.url)
+    data = picture.data if picture.url is None else await fetcher.fetch_aside(picture.url)
     if not data:
         raise PhotoEmpty("the photo has no bytes")
     return data

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 import likeness
-from likeness.errors import LikenessError
 from likeness.server.access import KeyFirst
 from likeness.server.context import Here, Reader, errors
+from likeness.server.pulse import Pulse
 from likeness.server.schemas import HealthAnswer, ReadyAnswer
 
 router = APIRouter(route_class=KeyFirst)
@@ -31,11 +31,9 @@ async def ready(here: Here) -> Any:
         reasons.append("the server is about to end")
     if waiting >= here.settings.serve_queue:
         reasons.append("no room to wait")
-    if not reasons:
-        try:
-            await here.wait(here.engine.call(here.engine.people.gallery.info))
-        except LikenessError:
-            reasons.append("the gallery does not answer")
+    pulse: Pulse = here.request.app.state.pulse
+    if not reasons and not await pulse.beats():
+        reasons.append("the gallery does not answer")
     answer = {"status": "not ready" if reasons else "ready", "waiting": waiting, "reasons": reasons}
     return JSONResponse(answer, 503) if reasons else answer
 

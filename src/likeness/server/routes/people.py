@@ -191,7 +191,7 @@ async def show_profile(
     if look_up and not here.settings.profiles:
         raise RequestInvalid("no source of profile cards is switched on", hint="the setting profiles names them")
     held = await here.call(actor, lambda people: people.profile(person))
-    card = await here.call(actor, lambda people: people.look_up(person)) if look_up else None
+    card = await here.ask_elsewhere(actor, lambda people: people.look_up(person)) if look_up else None
     return {
         "id": held.id,
         "name": held.name,

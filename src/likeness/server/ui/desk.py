@@ -72,6 +72,11 @@ class Desk:
         people = self.engine.people.acting_as(actor)
         return await asyncio.wrap_future(self.engine.call(lambda: function(people)))
 
+    async def ask_elsewhere(self, actor: str, function: Callable[[People], R]) -> R:
+        """Something that may ask another server, in the actor's name."""
+        people = self.engine.people.acting_as(actor)
+        return await asyncio.wrap_future(self.engine.ask_elsewhere(lambda: function(people)))
+
 
 def told(shape: Callable[[str], Any] = lambda markup: markup) -> Callable[[Handler], Handler]:
     """A decorator of what a page does: an error becomes a card in plain words, put into the outputs by `shape`."""

@@ -73,7 +73,7 @@ def twin_page(desk: Desk) -> None:
         if not person_id:
             return ""
         actor = desk.actor(request, "read")
-        return await desk.call(actor, lambda people: _card(people, person_id))
+        return await desk.ask_elsewhere(actor, lambda people: _card(people, person_id))
 
     def wire(event: gr.events.Dependency) -> None:
         event.then(look_up, [best], [card_place], show_progress="hidden", api_visibility="private")
