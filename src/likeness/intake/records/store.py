@@ -33,23 +33,23 @@ class Records:
         self._uri, self._engine = uri, open_database(uri)
 
     def add_job(
-        self, owner: str, uris: Sequence[str], *, callback: str | None = None, again: bool = False
+        self, owner: str, total: int, *, callback: str | None = None, again: bool = False
     ) -> tuple[ArrivalJob, list[Arrival]]:
-        """A new job with its photos; none of them is in a queue yet."""
+        """A new job with so many photos that are sent; none of them is in a queue yet."""
         now, job_id = _now(), secrets.token_hex(8)
         arrivals = [
-            Arrival(secrets.token_hex(12), uri, "waiting", job_id, place, again=again, created_at=now)
-            for place, uri in enumerate(uris)
+            Arrival(secrets.token_hex(12), "", "waiting", job_id, place, again=again, created_at=now)
+            for place in range(total)
         ]
         with self._write() as connection:
             connection.execute(
                 sa.insert(jobs).values(
-                    id=job_id, owner=owner, total=len(uris), callback=callback, created_at=now, cancelled=False
+                    id=job_id, owner=owner, total=total, callback=callback, created_at=now, cancelled=False
                 )
             )
             if arrivals:
                 connection.execute(sa.insert(photos), [_row(arrival) for arrival in arrivals])
-        return ArrivalJob(job_id, owner, len(uris), 0, 0, 0, now, callback=callback), arrivals
+        return ArrivalJob(job_id, owner, total, 0, 0, 0, now, callback=callback), arrivals
 
     def note(self, arrival: Arrival) -> Arrival:
         """Write down an arrival where its id is not known yet; gives what is written."""

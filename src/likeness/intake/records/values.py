@@ -19,7 +19,8 @@ class Arrival:
     """One photo that arrived.
 
     Attributes:
-        uri: where its file lies. name: the person whom it shows, where it came to be enrolled.
+        uri: where its file lies; empty for one that was sent, whose file lies in the spool.
+        name: the person whom it shows, where it came to be enrolled.
         content: sha256 of the file, once it was read; all arrivals of one content share one result.
         again: whether it is to be answered anew though its content has a result.
         code, reason: why it failed, or what became of the enrolment.

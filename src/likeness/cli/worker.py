@@ -1,0 +1,127 @@
+"""`likeness worker`: answer photos that arrive by themselves."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from likeness.cli.flags import Flags, common_options
+from likeness.cli.output import counted
+from likeness.errors import ExtraMissing
+from likeness.intake import STEPS
+
+if TYPE_CHECKING:
+    from likeness.intake.worker import Note
+
+LINE_EVERY_S = 10.0
+
+
+@click.command()
+@click.option(
+    "--steps",
+    metavar="STEP[,STEP]",
+    default=",".join(STEPS),
+    show_default=True,
+    help="Which steps of the pipeline this worker runs.",
+)
+@click.option("--drain", is_flag=True, help="End when nothing is left to do, instead of waiting for more.")
+@click.option("--threads", type=click.IntRange(0, 256), default=1, show_default=True, help="Cores; 0 takes all.")
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Answer Prometheus there, on this machine.")
+@common_options
+@click.pass_obj
+def worker(flags: Flags, /, steps: str, drain: bool, threads: int, metrics_port: int | None) -> None:
+    """Answer photos that arrive by themselves: from `likeness watch`, buckets' events, or the API's jobs.
+
+    A photo passes four queues: detect (its faces are found and cut out), identify (age, gender, who they are; the
+    answer is written down), enrol (instead, where it came with a name), tell (callers are told, signed). Workers
+    share queue, records, spool and gallery by the settings of those names; more of them, on one machine or many, do
+    more. Ctrl-C or SIGTERM ends one after what is in its hands; killed in any other way, what it had comes again to
+    another.
+    """
+    wanted = _wanted(steps)
+    try:
+        from likeness.intake.worker import open_worker
+    except ImportError as error:
+        raise ExtraMissing(f"a worker needs {error.name}", hint="pip install 'likeness[worker]'") from error
+    from likeness.service import open_people
+
+    settings = flags.settings.model_copy(update={"threads": threads})
+    counts: Counter[tuple[str, str]] = Counter()
+    note = _note(flags, counts, metrics_port)
+    with open_people(settings, create=True, actor="worker", say=flags.output.say) as people:
+        working = open_worker(people, settings, wanted, note=note)
+        try:
+            with _stopping() as stop:
+                flags.output.say(f"Working: {', '.join(wanted)}")
+                working.run(stop, drain=drain)
+        finally:
+            working.close()
+    if flags.output.as_json:
+        for (step, outcome), count in sorted(counts.items()):
+            flags.output.json({"step": step, "outcome": outcome, "messages": count})
+    flags.output.say(_summary(counts) or "Nothing arrived.")
+
+
+def _wanted(steps: str) -> Sequence[str]:
+    names = [name.strip() for name in steps.split(",") if name.strip()]
+    unknown = [name for name in names if name not in STEPS]
+    if unknown or not names:
+        raise click.BadParameter(f"known steps: {', '.join(STEPS)}", param_hint="--steps")
+    return tuple(dict.fromkeys(names))
+
+
+def _note(flags: Flags, counts: Counter[tuple[str, str]], metrics_port: int | None) -> Note:
+    """Counts batches, says now and then how far it is, and tells Prometheus where a port is given."""
+    observe: Any = None
+    if metrics_port is not None:
+        try:
+            from likeness.intake.metrics import serve_metrics
+        except ImportError as error:
+            raise ExtraMissing(f"metrics need {error.name}", hint="pip install 'likeness[serve]'") from error
+        observe = serve_metrics(metrics_port, flags.settings)
+    said = [time.monotonic()]
+
+    def note(step: str, outcome: str, count: int, seconds: float) -> None:
+        counts[step, outcome] += count
+        if observe is not None:
+            observe(step, outcome, count, seconds)
+        if time.monotonic() - said[0] >= LINE_EVERY_S:
+            said[0] = time.monotonic()
+            flags.output.say(_summary(counts))
+
+    return note
+
+
+def _summary(counts: Counter[tuple[str, str]]) -> str:
+    parts = []
+    for step in STEPS:
+        done, retried, buried = (counts[step, outcome] for outcome in ("done", "retried", "buried"))
+        if done or retried or buried:
+            more = [f"{retried} to be tried again"] * bool(retried) + [f"{buried} dead"] * bool(buried)
+            parts.append(f"{step}: {counted(done, 'message', 'messages')}" + (f" ({', '.join(more)})" if more else ""))
+    return "; ".join(parts)
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends at once."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,51 @@
+"""The step of photos that came with a person's name: they are enrolled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from likeness.errors import LikenessError
+from likeness.intake.queues import Body, Message
+from likeness.intake.records import Arrival
+from likeness.intake.steps.base import Bury, Done, Outcome, Retry, Step, fail, known, settled, to_tell
+from likeness.intake.steps.detect import HOPELESS
+from likeness.service import EnrolOptions, FoundPhoto
+
+
+class Enrol(Step):
+    """Enrols photos, many in one transaction; a photo that is enrolled already stays as it is."""
+
+    name = "enrol"
+    together = 32
+
+    def handle(self, messages: Sequence[Message]) -> list[Outcome]:
+        """See `Step`."""
+        arrivals = known(self.shop, messages)
+        outcomes = [settled(self.shop, arrival) for arrival in arrivals]
+        read: list[tuple[int, Arrival, bytes]] = []
+        for place, arrival in enumerate(arrivals):
+            if arrival is None or outcomes[place] is not None:
+                continue
+            try:
+                read.append((place, arrival, self.shop.read(arrival)))
+            except HOPELESS as error:
+                outcomes[place] = Bury(error.message, fail(self.shop, [arrival], error.code, error.message))
+            except LikenessError as error:
+                outcomes[place] = Retry(error.message)
+        photos = [FoundPhoto("", arrival.name, data=data) for _, arrival, data in read]
+        enrolled = self.shop.people.acting_as("worker").enroll(photos, EnrolOptions(pick="largest"))
+        for (place, arrival, data), outcome in zip(read, enrolled, strict=True):
+            if outcome.error is None:
+                content = hashlib.sha256(data).hexdigest()
+                given = (arrival, content, outcome.status, outcome.note)
+                outcomes[place] = Done(self._ended(arrival, given))
+            else:
+                code, reason = outcome.error["code"], outcome.error["message"]
+                outcomes[place] = Bury(reason, fail(self.shop, [arrival], code, reason))
+        return [outcome or Done() for outcome in outcomes]
+
+    def _ended(self, arrival: Arrival, given: tuple[Arrival, str, str, str]) -> tuple[tuple[str, Body], ...]:
+        tellings = self.shop.records.enrolled([given])
+        self.shop.clean([arrival])
+        return to_tell(tellings)

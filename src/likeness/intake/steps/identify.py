@@ -1,0 +1,84 @@
+"""The second step: cut-out faces → age, gender and who they are; the answer is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import islice
+
+from likeness.errors import SpoolDamaged, StorageMissing
+from likeness.intake.cuttings import Cutting, fit_of
+from likeness.intake.queues import Message
+from likeness.intake.records import Arrival, Result
+from likeness.intake.steps.base import Done, Outcome, Retry, Step, cutting_key, known, settled, to_tell
+from likeness.service import Described
+from likeness.service.people import Identified
+
+ACTOR = "worker"
+"""Who asks, for the audit trail, where a photo came by itself."""
+
+
+class Identify(Step):
+    """Looks at the faces of all messages together, and searches for them together."""
+
+    name = "identify"
+
+    def handle(self, messages: Sequence[Message]) -> list[Outcome]:
+        """See `Step`."""
+        outcomes: list[Outcome | None] = []
+        cut: list[tuple[Arrival, Cutting]] = []
+        seen: set[str] = set()
+        for arrival in known(self.shop, messages):
+            outcome = settled(self.shop, arrival)
+            if outcome is None and arrival is not None and arrival.id not in seen:
+                seen.add(arrival.id)
+                cutting = self._cutting(arrival)
+                if isinstance(cutting, Cutting):
+                    cut.append((arrival, cutting))
+                else:
+                    outcome = cutting
+            outcomes.append(outcome)
+        then = self._answer(cut) if cut else ()
+        open_ = [place for place, outcome in enumerate(outcomes) if outcome is None]
+        # The messages that tell are of the batch: they are sent before any of it is acknowledged.
+        return [outcome or Done(then if place == open_[0] else ()) for place, outcome in enumerate(outcomes)]
+
+    def _cutting(self, arrival: Arrival) -> Cutting | Outcome:
+        try:
+            cutting = Cutting.read(self.shop.spool.read(cutting_key(arrival)))
+        except (StorageMissing, SpoolDamaged):  # cut out anew
+            return Done((("detect", {"arrival": arrival.id}),))
+        if cutting.fit != fit_of(self.shop.people.recognizer):
+            return Retry("its faces were cut out for other models than this worker has")
+        return cutting
+
+    def _answer(self, cut: Sequence[tuple[Arrival, Cutting]]) -> tuple[tuple[str, dict[str, str]], ...]:
+        people = self.shop.people
+        faces = iter(people.recognizer.look_at([face for _, cutting in cut for face in cutting.faces]))
+        asked = []
+        for arrival, cutting in cut:
+            owner = self.shop.records.job(arrival.job).owner if arrival.job else ACTOR
+            asked.append((owner, Described("", tuple(islice(faces, len(cutting.faces))), cutting.size_px)))
+        identified = people.identify_together(asked)
+        given = [(arrival, self._result(arrival, each)) for (arrival, _), each in zip(cut, identified, strict=True)]
+        tellings = self.shop.records.answer(given)
+        self.shop.clean([arrival for arrival, _ in cut])
+        return tuple((step, dict(body)) for step, body in to_tell(tellings))
+
+    def _result(self, arrival: Arrival, identified: Identified) -> Result:
+        if arrival.content is None:
+            raise ValueError("expected an arrival whose faces were found")
+        size = identified.photo.size_px
+        answer = {
+            "size": list(size) if size else None,
+            "answers": [each.as_dict() for each in identified.answers],
+            "models": self.shop.people.recognizer.model_names,
+        }
+        # Runners-up are in the answer too: whoever is erased must not stay there.
+        people = {
+            match.person_id
+            for each in identified.answers
+            for match in (*((each.match,) if each.match else ()), *each.runners_up)
+        }
+        faces = len(identified.answers)
+        return Result(arrival.content, faces, answer, datetime.now(UTC), tuple(sorted(people)))

@@ -1,0 +1,200 @@
+"""A photo's way through the steps: to one answer, whatever happens on the way."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from likeness.intake.answers import photo_dict
+from likeness.intake.steps import Done, Retry
+from likeness.service import FoundPhoto
+
+
+def answers(pipeline, job) -> list[dict]:
+    return photo_dict(pipeline.records, pipeline.records.of_job(job.id))
+
+
+def left(pipeline) -> dict[str, int]:
+    depths = {name: queue.depth() for name, queue in pipeline.queues.items()}
+    return {name: d.ready + d.waiting + d.leased for name, d in depths.items()}
+
+
+def test_a_photo_that_is_sent_gets_the_answer_that_asking_at_once_gives(pipeline, people, group):
+    job = pipeline.send(group)
+    pipeline.drain()
+    [photo] = answers(pipeline, job)
+    [asked] = people.identify([FoundPhoto("group.jpg", data=group)])
+    assert len(asked.answers) > 3
+    assert photo["answers"] == [answer.as_dict() for answer in asked.answers]
+    assert photo["answers"][0]["face"]["age"]
+    assert photo["state"] == "done"
+    ended = pipeline.records.job(job.id)
+    assert (ended.state, ended.done, ended.failed) == ("done", 1, 0)
+
+
+def test_nothing_of_a_photo_is_left_in_spool_or_queues_once_it_is_answered(pipeline, group):
+    pipeline.send(group, b"no photo")
+    pipeline.drain()
+    assert list(pipeline.spool.list()) == []
+    assert left(pipeline) == {"detect": 0, "identify": 0, "enrol": 0, "tell": 0}
+
+
+def test_the_same_photo_twice_is_one_result_and_is_looked_at_once(pipeline, group):
+    first = pipeline.send(group)
+    pipeline.drain()
+    second = pipeline.send(group)
+    pipeline.drain()
+    [one], [two] = answers(pipeline, first), answers(pipeline, second)
+    assert one["answers"] == two["answers"]
+    assert one["answered_at"] == two["answered_at"]
+    assert sum(count for step, _, count in pipeline.notes if step == "identify") == 1
+
+
+def test_a_photo_is_answered_anew_where_that_is_asked_for(pipeline, people, group, names):
+    first = pipeline.send(group)
+    pipeline.drain()
+    named = {a["person"]["name"] for a in answers(pipeline, first)[0]["answers"] if a["person"]}
+    people.rename(sorted(named)[0], "Somebody Else")
+    second = pipeline.send(group, again=True)
+    pipeline.drain()
+    renamed = {a["person"]["name"] for a in answers(pipeline, second)[0]["answers"] if a["person"]}
+    assert "Somebody Else" in renamed
+    assert "Somebody Else" not in named
+
+
+@pytest.mark.parametrize(
+    ("data", "code"), [(b"", "photo_empty"), (b"no photo at all", "photo_unsupported"), (b"\xff\xd8\xff\xe0", "photo_")]
+)
+def test_what_is_no_photo_fails_with_its_reason_and_leaves_a_dead_letter_that_says_it(pipeline, data, code):
+    job = pipeline.send(data)
+    pipeline.drain()
+    [photo] = answers(pipeline, job)
+    assert photo["state"] == "failed"
+    assert photo["error"]["code"].startswith(code)
+    [letter] = pipeline.queues["detect"].dead()
+    assert letter.reason == photo["error"]["message"]
+    assert pipeline.records.job(job.id).state == "done"
+
+
+def test_a_photo_without_faces_is_answered_with_none(pipeline, samples):
+    job = pipeline.send((samples / "landscape.jpg").read_bytes())
+    pipeline.drain()
+    [photo] = answers(pipeline, job)
+    assert (photo["state"], photo["answers"]) == ("done", [])
+
+
+def test_a_file_that_arrives_in_a_storage_is_answered_and_stays_there(pipeline, tmp_path, group, samples):
+    (tmp_path / "in box").mkdir()
+    file = tmp_path / "in box" / "a photo+1.jpg"
+    file.write_bytes(group)
+    from likeness.storage import open_storage
+
+    uri = open_storage(tmp_path / "in box").uri_of("a photo+1.jpg")
+    pipeline.queues["detect"].send([{"uri": uri}, {"uri": uri.replace("photo", "missing")}])
+    pipeline.drain()
+    assert pipeline.records.counts() == {"done": 1, "failed": 1}
+    assert file.read_bytes() == group
+    [letter] = pipeline.queues["detect"].dead()
+    assert letter.body["uri"].count("missing") == 1
+
+
+def test_a_photo_that_arrives_with_a_name_is_enrolled(pipeline, people, samples, tmp_path):
+    from likeness.storage import open_storage
+
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / "new.jpg").write_bytes((samples / "probes" / "stranger_1.jpg").read_bytes())
+    pipeline.queues["detect"].send([{"uri": open_storage(tmp_path / "box").uri_of("new.jpg"), "name": "New Person"}])
+    pipeline.drain()
+    assert people.show("New Person")["faces"] == 1
+    assert pipeline.records.counts() == {"done": 1}
+
+
+def test_a_message_that_means_nothing_is_buried_with_what_it_said(pipeline):
+    pipeline.queues["detect"].send([{"something": "else"}, {"arrival": "unknown"}])
+    pipeline.drain()
+    reasons = {letter.reason for letter in pipeline.queues["detect"].dead()}
+    assert any("something" in reason for reason in reasons)
+    assert any("know nothing" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("kept", ["sent", "acknowledged"])
+def test_a_worker_killed_before_it_sends_or_acknowledges_is_made_good_by_the_next(pipeline, group, kept):
+    """What is written down is done, with its messages neither sent nor acknowledged; then the lease ends."""
+    job = pipeline.send(group)
+    working = pipeline.worker()
+    for step in working.steps[:2]:
+        queue = pipeline.queues[step.name]
+        messages = queue.receive(8, lease_s=0.2)
+        [outcome] = step.handle(messages)
+        assert isinstance(outcome, Done)
+        if kept == "sent":
+            for name, body in outcome.then:
+                pipeline.queues[name].send([body])
+        if step.name == "detect" and kept == "acknowledged":
+            pipeline.queues["identify"].send([body for _, body in outcome.then])
+    working.close()
+    threading.Event().wait(0.3)
+    pipeline.drain()
+    [photo] = answers(pipeline, job)
+    assert photo["state"] == "done"
+    assert len(photo["answers"]) > 3
+    assert left(pipeline) == {"detect": 0, "identify": 0, "enrol": 0, "tell": 0}
+
+
+def test_cut_out_faces_that_are_lost_or_damaged_are_cut_out_anew(pipeline, group):
+    lost, damaged = pipeline.send(group), pipeline.send(group + b"\0")
+    pipeline.drain(["detect"])
+    files = sorted(found.key for found in pipeline.spool.list("faces/"))
+    assert len(files) == 2
+    pipeline.spool.delete(files[0])
+    pipeline.spool.write(files[1], b"half a file")
+    pipeline.drain()
+    for job in (lost, damaged):
+        assert len(answers(pipeline, job)[0]["answers"]) > 3
+
+
+def test_faces_cut_out_for_other_models_wait_for_a_worker_that_has_them(make_pipeline, group):
+    pipeline = make_pipeline()
+    pipeline.send(group)
+    pipeline.drain(["detect"])
+    other = make_pipeline(attributes="none")
+    del other.recognizer.__dict__["teller"], other.recognizer.__dict__["attribute_network"]
+    working = other.worker(["identify"])
+    [outcome] = working.steps[0].handle(other.queues["identify"].receive(1))
+    assert isinstance(outcome, Retry)
+    assert "other models" in outcome.reason
+    working.close()
+
+
+def test_a_person_who_is_erased_leaves_no_answer_that_names_them(pipeline, people, group):
+    job = pipeline.send(group)
+    pipeline.drain()
+    candidates = {c["person_id"] for a in answers(pipeline, job)[0]["answers"] for c in a["candidates"]}
+    assert pipeline.records.forget_person(sorted(candidates)[0]) == 1
+    [photo] = answers(pipeline, job)
+    assert photo["state"] == "erased"
+    assert "answers" not in photo
+    assert pipeline.records.forget_person(sorted(candidates)[0]) == 0
+
+
+def test_a_job_that_is_cancelled_gets_no_further_answers(pipeline, group):
+    job = pipeline.send(group)
+    pipeline.records.cancel(job.id)
+    pipeline.drain()
+    assert pipeline.records.job(job.id).state == "cancelled"
+    assert answers(pipeline, job)[0]["error"]["code"] == "cancelled"
+    assert list(pipeline.spool.list()) == []
+
+
+def test_a_message_that_died_without_a_word_fails_its_photo(pipeline, group):
+    job = pipeline.send(group)
+    for _ in range(5):
+        pipeline.queues["detect"].receive(1, lease_s=0.01)
+        threading.Event().wait(0.03)
+    working = pipeline.worker()
+    working.tidy()
+    working.close()
+    [photo] = answers(pipeline, job)
+    assert photo["state"] == "failed"
+    assert photo["error"]["code"] == "given_up"
