@@ -57,10 +57,15 @@ async def _nearest(desk: Desk, candidate: dict[str, Any]) -> Nearest:
 
 
 async def _send(message: Message, paragraphs: list[str], pictures: Sequence[bytes]) -> None:
-    """Pictures with the words as their caption; words that are too long for one follow as messages."""
-    caption = "\n\n".join(paragraphs)
-    texts = [] if pictures and len(caption) <= words.CAPTION_MOST else words.chunks(paragraphs, words.TEXT_MOST)
-    under = None if texts else caption
+    """Pictures with the words as their caption; words that are too many for one follow as messages."""
+    whole = "\n\n".join(paragraphs)
+    first, *rest = paragraphs
+    if pictures and len(whole) <= words.CAPTION_MOST:
+        under, texts = whole, []
+    elif pictures and rest:
+        under, texts = first, words.chunks(rest, words.TEXT_MOST)
+    else:
+        under, texts = None, words.chunks(paragraphs, words.TEXT_MOST)
     files = [BufferedInputFile(picture, "answer.jpg") for picture in pictures]
     if len(files) == 1:
         await message.answer_photo(files[0], caption=under, reply_parameters=reply_to(message))

@@ -143,7 +143,7 @@ def face(answer: dict[str, Any], number: int | None = None) -> str:
     lines += looks(answer["face"])
     if best and decision == "unknown":
         lines.append(f"Looks most like {_name(best)}; {percent(best['probability'])} that it is the same person")
-    if len(near) > 1:
+    if len(near) > 1 and number is None:
         others = ", ".join(f"{_name(each)} ({percent(each['probability'])})" for each in near[1:3])
         lines.append(f"Next nearest: {others}")
     if decision != "match":
