@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import ClassVar, Self
 
 from likeness.errors import InputError, StorageMissing
 
@@ -40,6 +40,8 @@ class Storage(ABC):
     answers, `StorageRefused` where the storage does not let us in, and `InputError` for a key that cannot be one.
     """
 
+    whole_at_once: ClassVar[bool] = True
+    """Whether an object shows itself only when all its bytes are there; a folder's file is seen while it grows."""
     uri: str
     """The storage's own, without what is secret; `open_storage` opens it again."""
 

@@ -35,6 +35,8 @@ _TRIES = 5
 class FolderStorage(Storage):
     """Objects as files; what is made is its owner's alone, as a gallery is."""
 
+    whole_at_once = False
+
     def __init__(self, uri: str) -> None:
         self.root = _path_of(uri).resolve()
         self.uri = "file://" + quote(os.fsencode(self.root))
