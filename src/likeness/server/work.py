@@ -19,9 +19,9 @@ Asked = tuple[str, Any, list[Looked]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """Something asked about photos (bytes of their files)."""
+    """Something asked about photos (bytes of their files, or decoded ones)."""
 
-    photos: tuple[bytes, ...]
+    photos: tuple[bytes | Photo, ...]
 
     @property
     def embed(self) -> bool:

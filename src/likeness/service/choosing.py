@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from likeness.errors import FaceRejected, SeveralFaces
+from likeness.errors import FaceRejected, NoFace, SeveralFaces
 from likeness.types import Face, Quality
 
-Pick = Literal["only", "largest", "central"]
+Pick = Literal["only", "largest", "central"] | int
+"""Which of several faces is meant; a number counts from the largest, which is 1."""
 
 DOMINANT = 4.0
 """A face whose area is at least this many times every other's is the one meant, if it is in the photo's middle."""
@@ -33,6 +34,11 @@ def choose(faces: Sequence[Face], pick: Pick, size_px: tuple[int, int]) -> tuple
     """
     if not faces:
         raise ValueError("expected at least one face to choose from")
+    if isinstance(pick, int):
+        if not 1 <= pick <= len(faces):
+            raise NoFace(f"there is no face number {pick} among {len(faces)}", hint="1 is the largest one")
+        index = sorted(range(len(faces)), key=lambda index: -faces[index].area_px)[pick - 1]
+        return index, f"number {pick} of {len(faces)} faces, by size" if len(faces) > 1 else ""
     if len(faces) == 1:
         return 0, ""
     largest = max(range(len(faces)), key=lambda index: faces[index].area_px)
@@ -47,7 +53,7 @@ def choose(faces: Sequence[Face], pick: Pick, size_px: tuple[int, int]) -> tuple
         return largest, f"the one of {len(faces)} faces that is in the middle and {times:.0f} times as large as others"
     raise SeveralFaces(
         f"the photo shows {len(faces)} faces, and it is not clear which one is meant",
-        hint="crop it, or say --pick largest or --pick central",
+        hint="crop it, or say --pick largest, --pick central, or --pick 2 for the second largest",
     )
 
 

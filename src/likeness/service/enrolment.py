@@ -8,24 +8,28 @@ killed run loses at most the batch that was not yet acknowledged, and the next r
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import islice
 from typing import Any, Literal
 
 import simplejpeg
 
-from likeness.errors import FaceOfAnother, InputError, LikenessError, PersonNotFound
+from likeness.errors import ExtraMissing, FaceOfAnother, InputError, LikenessError, PersonNotFound
 from likeness.gallery.base import Gallery, NewFace, PhotoNote
 from likeness.gallery.identity import clean_name
 from likeness.recognizer import Recognizer
 from likeness.service.cards import CardTaker
 from likeness.service.choosing import DOMINANT, Pick, choose, expect_quality
-from likeness.service.looking import digest, load_models
+from likeness.service.clips import KEPT, ChosenClip, look_at_clip
+from likeness.service.looking import digest, digest_of_file, load_models
 from likeness.service.photos import FoundPhoto
-from likeness.types import Consent, Pixels
+from likeness.types import Consent, Face, Pixels
 from likeness.vision.files import read_photo_bytes
+from likeness.vision.video import EVERY_S, is_video
 
 BATCH = 64
 """Photos in one transaction."""
@@ -45,6 +49,7 @@ class EnrolOptions:
         consent, retain_until: stated for every person enrolled.
         source: what to store as the photo's origin in place of its path.
         least_score: faces of which the detector is less sure than this are passed over.
+        every_s, keep: of a video, seconds between the frames looked at, and how many are kept at most.
     """
 
     pick: Pick = "only"
@@ -54,17 +59,20 @@ class EnrolOptions:
     retain_until: date | None = None
     source: str | None = None
     least_score: float = 0.0
+    every_s: float = EVERY_S
+    keep: int = KEPT
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one photo.
+    """What became of one photo, or of one video, of which several pictures may be added.
 
     Attributes:
         status: `added`, `duplicate` (enrolled before), or `refused` (see `error`).
         note: what else there is to say, such as which of several faces was taken.
         earlier: known from an earlier run; the photo was not looked at again.
         warnings: what else went wrong on the way, such as a profile card that cannot be read.
+        clip: of a video, what became of its frames (`likeness.service.clips.ChosenClip.as_dict`).
     """
 
     path: str
@@ -77,6 +85,7 @@ class Outcome:
     error: dict[str, str] | None = None
     earlier: bool = False
     warnings: tuple[str, ...] = ()
+    clip: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -95,32 +104,55 @@ class Outcome:
             data["error"] = self.error
         if self.warnings:
             data["warnings"] = list(self.warnings)
+        if self.clip is not None:
+            data["clip"] = self.clip
         return data
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A photo that was looked at: its outcome so far, digest, the face to add, the note to keep, the card beside it."""
+    """A photo or video that was looked at: its outcome so far, digest, what to add, the note to keep, the card beside.
+
+    `tag` is what the refusal depends on besides the file, `clip` what was chosen of a video.
+    """
 
     outcome: Outcome
     sha256: str | None = None
-    face: NewFace | None = None
+    faces: tuple[NewFace, ...] = ()
     refusal: LikenessError | None = None
     card: str | None = None
+    tag: str = ""
+    clip: ChosenClip | None = None
+
+
+class _Stopped(Exception):
+    """The run is to stop, in the middle of a video."""
 
 
 class Enrolment:
     """One run over many photos."""
 
-    def __init__(self, recognizer: Recognizer, gallery: Gallery, actor: str, options: EnrolOptions) -> None:
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        gallery: Gallery,
+        actor: str,
+        options: EnrolOptions,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        on_frame: Callable[[], None] = lambda: None,
+    ) -> None:
         self._recognizer, self._gallery, self._actor, self._options = recognizer, gallery, actor, options
+        self._stop, self._on_frame = stop, on_frame
         load_models(recognizer, attributes=False)
         self._tag = settings_tag(recognizer, options)
+        self._clip_tag = settings_tag(recognizer, options, clip=True)
+        self._one_clip = threading.Lock()
         self._cards = CardTaker(gallery, again=options.again)
         self._claimed: dict[tuple[str, int], str] = {}
         self._restated: set[str] = set()
 
-    def run(self, photos: Iterable[FoundPhoto], stop: Callable[[], bool]) -> Iterator[Outcome]:
+    def run(self, photos: Iterable[FoundPhoto]) -> Iterator[Outcome]:
         """Outcomes in order, each after it is durable; ends early, with the batch written, once `stop` says so.
 
         Where looking at a photo fails unexpectedly, those finished before it are written and told first.
@@ -129,8 +161,9 @@ class Enrolment:
         since = time.monotonic()
         try:
             for look in self._recognizer.map(self._look, photos):
-                looks.append(look)
-                stopping = stop()
+                if look is not None:
+                    looks.append(look)
+                stopping = self._stop()
                 if stopping or len(looks) >= BATCH or time.monotonic() - since >= FLUSH_S:
                     batch, looks, since = looks, [], time.monotonic()
                     yield from self._write(batch)
@@ -144,28 +177,64 @@ class Enrolment:
         if looks:
             yield from self._write(looks)
 
-    def _look(self, photo: FoundPhoto) -> _Look:
-        """Everything that can be done about one photo without writing; runs on several threads."""
-        return replace(self._examine(photo), card=photo.card)
+    def _look(self, photo: FoundPhoto) -> _Look | None:
+        """Everything that can be done about one photo without writing; runs on several threads. None: stopped."""
+        try:
+            return replace(self._examine(photo), card=photo.card)
+        except _Stopped:
+            return None
 
     def _examine(self, photo: FoundPhoto) -> _Look:
         if photo.error is not None:
             return _Look(Outcome(photo.path, photo.name, "refused", error=photo.error.as_dict()))
         sha256: str | None = None
+        if photo.clip is not None or (photo.data is None and is_video(photo.path)):
+            return self._examine_clip(photo)
         try:
             name = clean_name(photo.name or "")
             data = read_photo_bytes(
                 photo.path if photo.data is None else photo.data, max_bytes=self._recognizer.settings.max_photo_bytes
             )
             sha256 = digest(data)
-            if not self._options.again and (known := self._known(photo, name, sha256)) is not None:
+            if not self._options.again and (known := self._known(photo, name, sha256, self._tag)) is not None:
                 return known
             return self._prepare(photo, name, data)
         except (InputError, FaceOfAnother) as error:
-            outcome = Outcome(photo.path, photo.name, "refused", error=error.as_dict())
-            return _Look(outcome, sha256, refusal=error)
+            return _refused(photo, error, sha256, self._tag)
 
-    def _known(self, photo: FoundPhoto, name: str, sha256: str) -> _Look | None:
+    def _examine_clip(self, photo: FoundPhoto) -> _Look:
+        sha256 = None if photo.clip is None else photo.clip.sha256
+        try:
+            name = clean_name(photo.name or "")
+            sha256 = sha256 or digest_of_file(photo.path)
+            if not self._options.again and (known := self._known(photo, name, sha256, self._clip_tag)) is not None:
+                return known
+            return self._prepare_clip(photo, name, photo.clip or self._chosen(photo.path, sha256))
+        except (InputError, FaceOfAnother, ExtraMissing) as error:
+            return _refused(photo, error, sha256, self._clip_tag)
+
+    def _chosen(self, path: str, sha256: str) -> ChosenClip:
+        """What is to be enrolled of a video, looked at frame by frame."""
+
+        def each() -> None:
+            if self._stop():
+                raise _Stopped
+            self._on_frame()
+
+        options = self._options
+        with self._one_clip:  # its frames are spread over all cores, and take memory
+            return look_at_clip(
+                self._recognizer,
+                path,
+                sha256,
+                pick=options.pick,
+                gate=options.gate,
+                keep=options.keep,
+                every_s=options.every_s,
+                each=each,
+            )
+
+    def _known(self, photo: FoundPhoto, name: str, sha256: str, tag: str) -> _Look | None:
         """What an earlier run found out about the photo."""
         stored = list(self._gallery.faces(photo_sha256=sha256))
         if stored:
@@ -175,7 +244,7 @@ class Enrolment:
                     return _Look(
                         Outcome(photo.path, name, "duplicate", person_id, face.id, quality=face.quality, earlier=True)
                     )
-        note = self._gallery.noted_photos(name, [sha256], settings_tag=self._tag).get(sha256)
+        note = self._gallery.noted_photos(name, [sha256], settings_tag=tag).get(sha256)
         if note is None:
             return None
         error = {"code": note.outcome, "message": note.detail}
@@ -199,25 +268,38 @@ class Enrolment:
         if self._options.gate:
             expect_quality(face.quality)
         self._expect_nobody_elses(name, decoded.sha256, index)
+        new = self._new(name, face, decoded.sha256, index, photo.path)
+        outcome = Outcome(photo.path, name, "added", quality=face.quality.score, note=note)
+        return _Look(outcome, decoded.sha256, (new,))
+
+    def _prepare_clip(self, photo: FoundPhoto, name: str, clip: ChosenClip) -> _Look:
+        self._expect_nobody_elses(name, clip.sha256, *clip.own)
+        new = tuple(
+            self._new(name, each.face, clip.sha256, clip.number(each), f"{photo.path}#t={clip.times_s[each.frame]:.2f}")
+            for each in clip.kept
+        )
+        outcome = Outcome(photo.path, name, "added", quality=clip.kept[0].face.quality.score, note=clip.note)
+        return _Look(outcome, clip.sha256, new, clip=clip)
+
+    def _new(self, name: str, face: Face, sha256: str, index: int, source: str) -> NewFace:
         assert face.crop is not None  # the recognizer always cuts them
-        new = NewFace(
+        vector = face.embedding
+        return NewFace(
             name=name,
-            embedding=self._recognizer.embedder.embed(face.crop[None])[0],
+            embedding=self._recognizer.embedder.embed(face.crop[None])[0] if vector is None else vector,
             crop_jpeg=encode_crop(face.crop),
-            photo_sha256=decoded.sha256,
+            photo_sha256=sha256,
             face_index=index,
-            source=_storable(photo.path) if self._options.source is None else self._options.source,
+            source=_storable(source) if self._options.source is None else self._options.source,
             quality=face.quality.score,
             box_xyxy_px=face.box_xyxy_px,
             landmarks_px=tuple(float(value) for value in face.landmarks_px.ravel()),
             consent=self._options.consent,
             retain_until=self._options.retain_until,
         )
-        outcome = Outcome(photo.path, name, "added", quality=face.quality.score, note=note)
-        return _Look(outcome, decoded.sha256, new)
 
-    def _expect_nobody_elses(self, name: str, sha256: str, index: int) -> None:
-        held = [face.person_id for face in self._gallery.faces(photo_sha256=sha256) if face.face_index == index]
+    def _expect_nobody_elses(self, name: str, sha256: str, *indices: int) -> None:
+        held = [face.person_id for face in self._gallery.faces(photo_sha256=sha256) if face.face_index in indices]
         if held and self._person_id(name) not in held:
             raise FaceOfAnother(
                 f"this very face is enrolled as another person already ({held[0]})",
@@ -227,20 +309,23 @@ class Enrolment:
     def _write(self, looks: Sequence[_Look]) -> list[Outcome]:
         """Write a batch: faces in one transaction, notes on refusals, one line of the audit trail."""
         looks = [self._claim(look) for look in looks]
-        added = iter(self._gallery.add([look.face for look in looks if look.face is not None]))
+        added = iter(self._gallery.add([face for look in looks for face in look.faces]))
         outcomes: list[Outcome] = []
         grown: dict[str, list[int]] = {}
         for look in looks:
-            if look.face is None:
+            if not look.faces:
                 self._restate(look.outcome.person_id)
                 outcomes.append(look.outcome)
                 continue
-            result = next(added)
-            if result.status == "added":
-                grown.setdefault(result.person_id, []).append(result.face_id)
-            outcomes.append(
-                replace(look.outcome, status=result.status, person_id=result.person_id, face_id=result.face_id)
-            )
+            results = list(islice(added, len(look.faces)))
+            for result in results:
+                if result.status == "added":
+                    grown.setdefault(result.person_id, []).append(result.face_id)
+            first = next((each for each in results if each.status == "added"), results[0])
+            outcome = replace(look.outcome, status=first.status, person_id=first.person_id, face_id=first.face_id)
+            if look.clip is not None:
+                outcome = replace(outcome, clip=look.clip.as_dict([each.face_id for each in results]))
+            outcomes.append(outcome)
         self._note_refusals(looks)
         outcomes, profiles = self._take_cards(looks, outcomes)
         if grown or profiles:
@@ -272,11 +357,12 @@ class Enrolment:
 
     def _claim(self, look: _Look) -> _Look:
         """Refuse a face that this run enrols as somebody else too."""
-        if look.face is None:
+        if not look.faces:
             return look
-        place = (look.face.photo_sha256, look.face.face_index)
-        holder = self._claimed.setdefault(place, look.face.name.casefold())
-        if holder == look.face.name.casefold():
+        name = look.faces[0].name.casefold()
+        indices = look.clip.own if look.clip is not None else (look.faces[0].face_index,)
+        holders = {self._claimed.setdefault((look.faces[0].photo_sha256, index), name) for index in indices}
+        if holders == {name}:
             return look
         error = FaceOfAnother(
             "this very face is enrolled as another person already",
@@ -285,16 +371,16 @@ class Enrolment:
         return _Look(Outcome(look.outcome.path, look.outcome.name, "refused", error=error.as_dict()))
 
     def _note_refusals(self, looks: Sequence[_Look]) -> None:
-        by_name: dict[str, list[PhotoNote]] = {}
+        by_name: dict[tuple[str, str], list[PhotoNote]] = {}
         for look in looks:
             refused = look.refusal
             # Whose face it is already depends on the gallery, not on the photo: that is asked anew each time.
-            if look.sha256 is None or refused is None or isinstance(refused, FaceOfAnother):
+            if look.sha256 is None or refused is None or isinstance(refused, FaceOfAnother | ExtraMissing):
                 continue
             note = PhotoNote(look.sha256, refused.code, refused.message)
-            by_name.setdefault(look.outcome.name or "", []).append(note)
-        for name, notes in by_name.items():
-            self._gallery.note_photos(name, notes, settings_tag=self._tag)
+            by_name.setdefault((look.outcome.name or "", look.tag), []).append(note)
+        for (name, tag), notes in by_name.items():
+            self._gallery.note_photos(name, notes, settings_tag=tag)
 
 
 def _storable(path: str) -> str:
@@ -302,14 +388,19 @@ def _storable(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def settings_tag(recognizer: Recognizer, options: EnrolOptions) -> str:
-    """What a refusal depends on besides the photo: the models, and the settings that choose and judge faces."""
+def _refused(photo: FoundPhoto, error: LikenessError, sha256: str | None, tag: str) -> _Look:
+    outcome = Outcome(photo.path, photo.name, "refused", error=error.as_dict())
+    return _Look(outcome, sha256, refusal=error, tag=tag)
+
+
+def settings_tag(recognizer: Recognizer, options: EnrolOptions, *, clip: bool = False) -> str:
+    """What a refusal depends on besides the photo or clip: the models, and the settings that choose and judge faces."""
     depends = {
         "looking": recognizer.fingerprint,
         "pick": [options.pick, DOMINANT, *([options.least_score] if options.least_score else [])],
         "gate": repr(recognizer.gate) if options.gate else None,
         "pixels": recognizer.settings.max_photo_pixels,
-    }
+    } | ({"every_s": options.every_s} if clip else {})
     return json.dumps(depends, sort_keys=True)
 
 

@@ -6,9 +6,10 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from likeness.errors import FaceError, InputError, LikenessError
+from likeness.errors import FaceError, InputError, LikenessError, VideoUnusable
 from likeness.recognizer import Recognizer, Source
 from likeness.service.choosing import Pick, choose
 from likeness.service.photos import FoundPhoto
@@ -97,3 +98,16 @@ def chosen_face(recognizer: Recognizer, source: Source, pick: Pick, *, attribute
 def digest(data: bytes) -> str:
     """Hex sha256 of a file's bytes, as in `likeness.types.Photo`."""
     return hashlib.sha256(data).hexdigest()
+
+
+def digest_of_file(path: str) -> str:
+    """Hex sha256 of a file that may be too large to be held.
+
+    Raises:
+        VideoUnusable: it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise VideoUnusable(f"{path!r} cannot be read: {error.strerror}") from error

@@ -119,6 +119,8 @@ class People(AbstractContextManager["People"]):
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.gallery, self.recognizer, self.actor = gallery, recognizer, actor
+        self.also_erase: Callable[[str], object] = lambda person_id: None
+        """Erases what is kept of a person elsewhere, such as answers that name them; called before they are erased."""
         self._rarity = Rarity(gallery)
         self._readonly = bool(gallery.info().details.get("readonly", False))
         if self._readonly:
@@ -136,13 +138,17 @@ class People(AbstractContextManager["People"]):
         options: EnrolOptions | None = None,
         *,
         stop: Callable[[], bool] = lambda: False,
+        on_frame: Callable[[], None] = lambda: None,
     ) -> Iterator[Outcome]:
-        """Enrol photos (with names); outcomes in order, each once it is durable. `stop` ends it after a batch.
+        """Enrol photos and videos (with names); outcomes in order, each once it is durable.
+
+        `stop` ends it after a batch; `on_frame` is called for each frame of a video that was looked at.
 
         Raises:
             StorageError: a batch could not be written; those before it are safe.
         """
-        return Enrolment(self.recognizer, self.gallery, self.actor, options or EnrolOptions()).run(photos, stop)
+        options = options or EnrolOptions()
+        return Enrolment(self.recognizer, self.gallery, self.actor, options, stop=stop, on_frame=on_frame).run(photos)
 
     def identify(self, photos: Iterable[FoundPhoto]) -> Iterator[Identified]:
         """Who the faces of each photo are, in order; a photo that fails comes with its error."""
@@ -385,6 +391,7 @@ class People(AbstractContextManager["People"]):
         person = self.gallery.person(name_or_id)
         vectors = [face.embedding for face in self.gallery.faces(person.id)]
         try:
+            self.also_erase(person.id)
             cache_of(self.recognizer.settings).forget(person.name)  # what was looked up about them
             erased = self.gallery.remove(person.id)
             for start in range(0, len(vectors), 256):

@@ -17,6 +17,7 @@ from pathlib import Path
 from likeness.data.photofiles import photos_below
 from likeness.errors import InputError, LikenessError, NameMissing, PhotoMissing
 from likeness.gallery.identity import clean_name
+from likeness.service.clips import ChosenClip
 
 CARD = "profile.json"
 
@@ -35,6 +36,7 @@ class FoundPhoto:
 
     `card` is the path of the profile card that stands in the person's folder. A photo that came by itself, not as a
     file, has its bytes in `data`; `path` is then what its sender calls it, and nothing is read from there.
+    A video whose frames were looked at already has what was chosen of them in `clip`.
     """
 
     path: str
@@ -42,6 +44,7 @@ class FoundPhoto:
     error: LikenessError | None = None
     card: str | None = None
     data: bytes | None = field(default=None, repr=False)
+    clip: ChosenClip | None = field(default=None, repr=False)
 
 
 def find_photos(

@@ -70,6 +70,8 @@ _VIDEO_BRANDS: Final[dict[bytes, str]] = {b"qt  ": "a QuickTime video", b"M4A ":
 _HEIF_BRANDS: Final = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 )
+_NO_PICTURES_MOVE: Final = frozenset((b"M4A ", b"M4B ", b"crx "))
+"""Sounds and camera raws in the boxes of MP4."""
 _AVIF_BRANDS: Final = frozenset((b"avif", b"avis"))
 _MARKUP: Final[tuple[tuple[str, str, str], ...]] = (
     (r"<svg[\s>]", "an SVG drawing", "export it as PNG"),
@@ -100,6 +102,23 @@ def sniff_kind(data: bytes) -> str:
     if head.startswith(b"BM") and _is_bitmap(head):
         return "bmp"
     raise _unsupported(*_describe(head))
+
+
+def sniff_video(head: bytes) -> str | None:
+    """FFmpeg's name for the kind of video whose file begins so; None for a photo, and for all else that is not read."""
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return "matroska"
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "avi"
+    if head[4:8] in (b"moov", b"mdat", b"wide", b"free"):
+        return "mp4"
+    if head[4:8] != b"ftyp" or head[8:12] in _NO_PICTURES_MOVE:
+        return None
+    try:
+        _sniff_boxes(head)
+    except PhotoUnsupported:
+        return "mp4"
+    return None
 
 
 def _refuse_raw(head: bytes, kind: str) -> str:

@@ -18,23 +18,34 @@ import numpy as np
 
 from likeness.errors import ExtraMissing, VideoUnusable
 from likeness.types import Pixels
+from likeness.vision.sniff import HEAD_BYTES, sniff_video
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EVERY_S = 0.1
 """A frame each 100 ms."""
+CLOSED = {"protocol_whitelist": "", "enable_drefs": "0"}
+"""What keeps a file from leading anywhere else."""
 MOST_S = 30.0
 MOST_PIXELS = 3840 * 2160
-_HEAD_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One frame: `pixels` `(h, w, 3)` uint8 RGB, upright, `time_s` seconds after the first one."""
+    """One frame: `pixels` `(h, w, 3)` uint8 RGB, upright, `time_s` seconds after the first one.
+
+    `full_px` is its width and height in the video, where it was made smaller while it was read.
+    """
 
     pixels: Pixels
     time_s: float
+    full_px: tuple[int, int] | None = None
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height in the video."""
+        return self.full_px or (self.pixels.shape[1], self.pixels.shape[0])
 
 
 def read_frames(
@@ -43,10 +54,12 @@ def read_frames(
     every_s: float = EVERY_S,
     most_s: float = MOST_S,
     most_pixels: int = MOST_PIXELS,
+    side_px: int | None = None,
 ) -> Iterator[Frame]:
     """The frames of a video (a path, or the bytes of its file), each at least `every_s` after the one before.
 
-    What lies after `most_s` is not read. A video that breaks off gives the frames that came before.
+    What lies after `most_s` is not read. A video that breaks off gives the frames that came before. Frames with a side
+    longer than `side_px` are made smaller.
 
     Raises:
         VideoUnusable: it is no video of a kind that is read, its frames are too large, or it has none.
@@ -62,10 +75,10 @@ def read_frames(
     with _opened(source) as file:
         kind = _kind(file)
         try:
-            with av.open(file, format=kind, options={"protocol_whitelist": "", "enable_drefs": "0"}) as container:
-                for frame in _spaced(_decoded(container, most_pixels), every_s, most_s):
+            with av.open(file, format=kind, options=CLOSED) as container:
+                for frame, time_s in spaced(decoded(container, most_pixels), every_s, most_s):
                     count += 1
-                    yield frame
+                    yield picture(frame, time_s, side_px)
         except (av.FFmpegError, EOFError) as error:
             if not count:
                 raise VideoUnusable(
@@ -73,6 +86,29 @@ def read_frames(
                 ) from error
     if not count:
         raise VideoUnusable("the video has no frames", hint="record it again, for 5 to 6 seconds")
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a plain file is a video of a kind that is read, by its first bytes; false where there is no such file."""
+    try:
+        if not Path(path).is_file():  # a pipe is not opened: it would be waited for
+            return False
+        with Path(path).open("rb") as file:
+            return sniff_video(file.read(HEAD_BYTES)) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def duration(source: bytes | str | os.PathLike[str]) -> float | None:
+    """How long a video says that it lasts, in seconds; None where it does not say, or is none."""
+    import av
+
+    with _opened(source) as file:
+        try:
+            with av.open(file, mode="r", format=_kind(file), options=CLOSED) as container:
+                return None if container.duration is None else container.duration / av.time_base
+        except (av.FFmpegError, EOFError, VideoUnusable):
+            return None
 
 
 @contextmanager
@@ -89,18 +125,19 @@ def _opened(source: bytes | str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def _kind(file: BinaryIO) -> str:
     """FFmpeg's name for the kind of a file, from its first bytes."""
-    head = file.read(_HEAD_BYTES)
+    kind = sniff_video(file.read(HEAD_BYTES))
     file.seek(0)
-    if head.startswith(b"\x1a\x45\xdf\xa3"):
-        return "matroska"
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
-        return "mp4"
-    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
-        return "avi"
-    raise VideoUnusable("the file is no video that is read here", hint="give MP4, MOV, WebM, MKV or AVI")
+    if kind is None:
+        raise VideoUnusable("the file is no video that is read here", hint="give MP4, MOV, WebM, MKV or AVI")
+    return kind
 
 
-def _decoded(container: Any, most_pixels: int) -> Iterator[Any]:
+def decoded(container: Any, most_pixels: int = MOST_PIXELS) -> Iterator[Any]:
+    """The frames of an opened container's first video, as FFmpeg has them.
+
+    Raises:
+        VideoUnusable: there is none, or its frames are too large.
+    """
     streams: Sequence[Any] = container.streams.video
     if not streams:
         raise VideoUnusable("the file holds no moving pictures", hint="give a video, not a sound recording")
@@ -110,9 +147,7 @@ def _decoded(container: Any, most_pixels: int) -> Iterator[Any]:
         raise _too_large(width, height, most_pixels)
     for frame in container.decode(stream):
         if frame.width * frame.height > most_pixels:  # they may change on the way
-            raise VideoUnusable(
-                f"the video's frames are {frame.width} x {frame.height}: more than {most_pixels:,} pixels"
-            )
+            raise _too_large(frame.width, frame.height, most_pixels)
         yield frame
 
 
@@ -120,7 +155,8 @@ def _too_large(width: int, height: int, most_pixels: int) -> VideoUnusable:
     return VideoUnusable(f"the video's frames are {width} x {height}, more than {most_pixels:,} pixels")
 
 
-def _spaced(frames: Iterator[Any], every_s: float, most_s: float) -> Iterator[Frame]:
+def spaced(frames: Iterator[Any], every_s: float, most_s: float) -> Iterator[tuple[Any, float]]:
+    """Those of FFmpeg's frames that are due, each with its seconds after the first."""
     first: float | None = None
     due = 0.0
     for number, frame in enumerate(frames):
@@ -133,10 +169,17 @@ def _spaced(frames: Iterator[Any], every_s: float, most_s: float) -> Iterator[Fr
             continue
         # From the plan, not from this frame: at 25 frames a second the steps would all become 120 ms.
         due = max(due + every_s, time_s + every_s / 2)
-        yield Frame(_upright(frame), time_s)
+        yield frame, time_s
 
 
-def _upright(frame: Any) -> Pixels:
-    pixels: Pixels = frame.to_ndarray(format="rgb24")
+def picture(frame: Any, time_s: float, side_px: int | None = None) -> Frame:
+    """One of FFmpeg's frames as upright pixels, made smaller where a side is longer than `side_px`."""
+    factor = 1.0 if side_px is None else min(1.0, side_px / max(frame.width, frame.height))
     turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+    full = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
+    if factor < 1:
+        width, height = (max(round(side * factor), 1) for side in (frame.width, frame.height))
+        frame = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+    pixels: Pixels = frame.to_ndarray(format="rgb24")
+    upright = np.rot90(pixels, turns) if turns else pixels
+    return Frame(np.ascontiguousarray(upright), time_s, full)

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import gradio as gr
-from fastapi.concurrency import run_in_threadpool
 
-from likeness.decision import VERIFICATION_FMR
 from likeness.errors import InputError
 from likeness.gallery.identity import clean_name
+from likeness.server.clips import found_clip
 from likeness.server.ui.desk import Desk, all_bytes_at, bytes_at, told
 from likeness.server.ui.inputs import answer_place, lead, photo_input, video_input
 from likeness.server.ui.markup import card, count, gallery, line, more, row, sealed, sentence, tag
 from likeness.server.ui.pictures import data_url
-from likeness.server.ui.works import Looks
 from likeness.server.work import Enrol
 from likeness.service import EnrolOptions, FoundPhoto, Outcome, People
-from likeness.service.frames import KEPT, SeenFrame, choose_frames, encode_frame, judge_frame
+from likeness.service.choosing import Pick
+from likeness.service.clips import KEPT
 from likeness.types import Consent
-from likeness.vision.video import read_frames
 
 T = TypeVar("T")
 
-LONGEST_VIDEO_S = 15.0
 AT_ONCE = 4
 PROGRESS = gr.Progress()
+WHO: dict[str, Pick] = {
+    "Refuse it": "only",
+    "The one seen largest": "largest",
+    "The one in the middle": "central",
+}
+"""Whose a video of several people is."""
 AGREED = "agreed, as stated on the enrolment page"
 SOURCE = "the web app's enrolment page"
 
@@ -73,6 +76,12 @@ def enrol_page(desk: Desk) -> None:
                 until = gr.Textbox(
                     label="Keep until", placeholder="2030-12-31; empty: no end", max_lines=1, elem_id="enrol-until"
                 )
+                meant = gr.Dropdown(
+                    list(WHO),
+                    value=next(iter(WHO)),
+                    label="If a video shows several people",
+                    elem_id="enrol-meant",
+                )
                 gate = gr.Checkbox(
                     True, label="Refuse faces that are too small, blurred, dark or turned", elem_id="enrol-gate"
                 )
@@ -91,6 +100,7 @@ def enrol_page(desk: Desk) -> None:
         agreed: bool,
         basis: str,
         until: str,
+        meant: str,
         gate: bool,
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
@@ -98,8 +108,8 @@ def enrol_page(desk: Desk) -> None:
         actor = desk.actor(request, "enrol")
         who, options = _stated(name, agreed, basis, until, gate)
         if way == "video":
-            seen = await _seen(desk, actor, await bytes_at(video, "video"), progress)
-            return await _enrol_best(desk, actor, who, seen, options, progress)
+            own = replace(options, pick=_person_meant(meant))
+            return await _enrolled_clip(desk, actor, who, await bytes_at(video, "video"), own, progress)
         given = [("the photo", await bytes_at(photo))] if way == "camera" else await all_bytes_at(paths)
         if not given:
             raise InputError("there are no photos yet", hint="choose one or more photos of this person")
@@ -107,8 +117,15 @@ def enrol_page(desk: Desk) -> None:
 
     for tab, chosen in ((by_files, "photos"), (by_photo, "camera"), (by_video, "video")):
         tab.select(lambda chosen=chosen: chosen, None, [way], show_progress="hidden", api_visibility="private")
-    given = [way, files, photo, video, name, consent, basis, until, gate]
+    given = [way, files, photo, video, name, consent, basis, until, meant, gate]
     ask.click(enrol, given, [answer], api_visibility="private")
+
+
+def _person_meant(words: str) -> Pick:
+    """Raises InputError where the page's answer is none of those it offers."""
+    if words not in WHO:
+        raise InputError("it is not clear whom the video is of", hint="choose one of the answers given")
+    return WHO[words]
 
 
 def _stated(name: str, agreed: bool, basis: str, until: str, gate: bool) -> tuple[str, EnrolOptions]:
@@ -145,54 +162,48 @@ def _groups(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
 
 
-async def _seen(desk: Desk, actor: str, data: bytes, progress: gr.Progress) -> list[SeenFrame]:
-    """Each frame of a video, looked at by the engine, some at a time."""
-    progress(0.0, desc="Reading the video")
-    frames = await run_in_threadpool(
-        lambda: [(frame.time_s, encode_frame(frame)) for frame in read_frames(data, most_s=LONGEST_VIDEO_S)]
-    )
-    seen: list[SeenFrame] = []
-    for group in _groups(frames):
-        progress((len(seen), len(frames)), desc="Looking at the frames", unit="frames")
-        looked = await asyncio.gather(*(desk.ask(Looks((jpeg,)), actor) for _, jpeg in group))
-        for (time_s, jpeg), found in zip(group, looked, strict=True):
-            seen.append(judge_frame(time_s, jpeg, found.faces, found.size_px or (1, 1)))
-    return seen
-
-
-async def _enrol_best(
-    desk: Desk, actor: str, who: str, seen: Sequence[SeenFrame], options: EnrolOptions, progress: gr.Progress
+async def _enrolled_clip(
+    desk: Desk, actor: str, who: str, data: bytes, options: EnrolOptions, progress: gr.Progress
 ) -> str:
-    calibration = desk.engine.people.recognizer.calibration
-    rate = max(VERIFICATION_FMR, calibration.finest_rate)
-    chosen = sorted(choose_frames(seen, same_from=calibration.threshold(rate)))
-    progress(0.95, desc="Enrolling the best frames")
-    photos = tuple(FoundPhoto(f"the frame at {seen[at].time_s:.1f} s", who, data=seen[at].jpeg) for at in chosen)
-    own = EnrolOptions(
-        pick="largest", gate=options.gate, consent=options.consent, retain_until=options.retain_until, source=SOURCE
+    """Enrol the best frames of a video."""
+    progress(0.0, desc="Looking at the frames")
+    photo = await found_clip(
+        lambda work: desk.ask(work, actor),
+        desk.engine.people,
+        "the video",
+        who,
+        data,
+        options,
+        tell=lambda done: progress((done, None), desc="Looking at the frames", unit="frames"),
     )
-    outcomes = await desk.enrol(Enrol(photos, own), actor)
+    progress(0.95, desc="Enrolling the best frames")
+    [outcome] = await desk.enrol(Enrol((photo,), options), actor)
+    if outcome.clip is None:  # enrolled before, or somebody else's
+        return sealed(_summary(who, [outcome]) + _card(outcome))
+    clip = outcome.clip
     kept = [
-        (data_url(await desk.call(actor, _picture(outcome))), f"{who}, {outcome.path}")
-        for outcome in outcomes
-        if outcome.face_id is not None
+        (data_url(await desk.call(actor, _picture(outcome, each["face_id"]))), f"{who}, at {each['time_s']:.1f} s")
+        for each in sorted(clip["pictures"], key=lambda each: each["time_s"])
     ]
-    good = sum(each.face is not None for each in seen)
+    good = clip["kept"] + clip["spare"]
     looked = line(
-        f"Of {count(len(seen), 'frame')}, {good} show a good face. The {len(chosen)} that differ most were taken.",
+        f"Of {count(clip['frames'], 'frame')}, {good} show a good face. The {len(kept)} that differ most were taken.",
         fine=True,
     )
-    poor = more("Frame by frame", *(line(_frame_words(each), fine=True) for each in seen if each.face is None))
-    listed = gallery(kept, f"Frames kept of {who}") + looked + (poor if good < len(seen) else "")
-    return sealed(_summary(who, outcomes) + card(listed, title="The frames that were kept"))
+    poor = [each for each in clip["each_frame"] if each["outcome"] == "refused"]
+    words = more("Frame by frame", *(line(_frame_words(each), fine=True) for each in poor)) if poor else ""
+    noted = line(sentence(outcome.note), fine=True) if outcome.note else ""
+    listed = gallery(kept, f"Frames kept of {who}") + looked + noted + words
+    added = card(line(f"{count(len(kept), 'picture')} added."), title=f"{who} is enrolled")
+    return sealed(f'<div role="status">{added}</div>' + card(listed, title="The frames that were kept"))
 
 
-def _picture(outcome: Outcome) -> Callable[[People], bytes]:
-    return lambda people: people.picture(outcome.person_id or "", outcome.face_id or 0)
+def _picture(outcome: Outcome, face_id: int) -> Callable[[People], bytes]:
+    return lambda people: people.picture(outcome.person_id or "", face_id)
 
 
-def _frame_words(frame: SeenFrame) -> str:
-    return f"{frame.time_s:.1f} s: {frame.reason}."
+def _frame_words(frame: dict[str, Any]) -> str:
+    return f"{frame['time_s']:.1f} s: {frame['message']}."
 
 
 def _summary(who: str, outcomes: Sequence[Outcome]) -> str:

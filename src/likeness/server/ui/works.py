@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from likeness.server.work import Asked, Describe, Detect, FindTwins, Identify, Looked
+from likeness.server.work import Asked, Detect, FindTwins, Identify, Looked
 from likeness.service import Described, People
 from likeness.types import Photo, TwinAnswer
 
@@ -30,13 +30,6 @@ class Mirrored(Detect):
     def finish(self, people: People, looked: list[Looked]) -> tuple[Photo, Described]:  # type: ignore[override]
         """See `Work`."""
         return looked[0][0], Detect.finish(self, people, looked)
-
-
-class Looks(Describe):
-    """The faces of a photo, with embeddings and without apparent age and gender: a `Described`."""
-
-    __slots__ = ()
-    attributes = False
 
 
 class Doubles(FindTwins):
