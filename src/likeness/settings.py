@@ -123,6 +123,9 @@ class Settings(BaseModel):
     )
     serve_photos: int = Field(32, ge=1, le=1000, description="Server: photos in one request.")
     serve_jobs: int = Field(16, ge=1, le=1000, description="Server: long jobs that may wait.")
+    serve_workers: bool = Field(
+        False, description="Server: take photos for workers (`likeness worker`) as jobs, and show their queues."
+    )
     serve_answers: str = Field(
         default_factory=lambda: str(user_data_path("likeness") / "answers.db"),
         min_length=1,
@@ -263,7 +266,7 @@ class Settings(BaseModel):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    @field_validator("profiles", "serve_compatible", "bot_chats", mode="before")
+    @field_validator("profiles", "serve_compatible", "bot_chats", "webhook_hosts", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """From `wikidata, gallery` as it stands in the environment or a file; `none` is nobody, twice is once."""
