@@ -13,13 +13,15 @@ import httpx2
 import uvicorn
 from fastapi import FastAPI
 
+from likeness.server.serving import Server
+
 
 @contextmanager
-def running(app: FastAPI, **options: Any) -> Iterator[str]:
+def running(app: FastAPI, *, port: int = 0, **options: Any) -> Iterator[str]:
     """Its address, while it runs; it is ended as a signal would end it."""
-    bound = socket.create_server(("127.0.0.1", 0))
+    bound = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(app, log_config=None, lifespan="on", ws="none", **options)
-    server = uvicorn.Server(config)
+    server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     try:

@@ -20,6 +20,9 @@ _CONNECT_S = 5.0
 _ANSWER_S = 130.0
 _BUSY = (429, 503)
 
+Fields = dict[str, tuple[bytes, str] | str]
+"""A form: words, or files with their names."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewPhoto:
@@ -27,13 +30,11 @@ class NewPhoto:
 
     Attributes:
         data: its file. name: what the gallery notes as its origin.
-        key: idempotency key: sent twice, it is enrolled once.
         consent, consent_source: why it may be kept, and through what that was said.
     """
 
     data: bytes
     name: str
-    key: str
     consent: str
     consent_source: str
 
@@ -103,13 +104,13 @@ class Api:
 
     async def enrol(self, photo: NewPhoto, *, name: str = "", person: str = "") -> dict[str, Any]:
         """Enrol a photo, of somebody new by `name` or of the `person` with that id."""
-        fields: dict[str, tuple[bytes, str] | str] = {
+        fields: Fields = {
             "photos": (photo.data, photo.name),
             "consent": photo.consent,
             "consent_source": photo.consent_source,
         }
         path = f"{_path(person)}/pictures" if person else "/v1/people"
-        return await self._json("POST", path, fields if person else fields | {"name": name}, key=photo.key)
+        return await self._json("POST", path, fields if person else fields | {"name": name})
 
     async def erase_person(self, person: str) -> dict[str, Any]:
         """Erase somebody."""
@@ -119,10 +120,8 @@ class Api:
         """Erase one picture of somebody, who stays."""
         return await self._json("DELETE", f"{_path(person)}/pictures/{face}")
 
-    async def _json(
-        self, method: str, path: str, fields: dict[str, tuple[bytes, str] | str] | None = None, *, key: str = ""
-    ) -> dict[str, Any]:
-        body = await self._ask(method, path, fields, key=key)
+    async def _json(self, method: str, path: str, fields: Fields | None = None) -> dict[str, Any]:
+        body = await self._ask(method, path, fields)
         try:
             found = json.loads(body)
         except ValueError:
@@ -131,13 +130,11 @@ class Api:
             raise Unreachable("what answers at bot_api is no Likeness API", hint="`likeness serve` is one")
         return found
 
-    async def _ask(
-        self, method: str, path: str, fields: dict[str, tuple[bytes, str] | str] | None = None, *, key: str = ""
-    ) -> bytes:
+    async def _ask(self, method: str, path: str, fields: Fields | None = None) -> bytes:
         """The body of a good answer."""
         left_s = PATIENCE_S
         while True:
-            status, headers, body = await self._once(method, path, fields, key)
+            status, headers, body = await self._once(method, path, fields)
             if status < 400:
                 return body
             wait_s = _seconds(headers.get("Retry-After", ""))
@@ -146,19 +143,14 @@ class Api:
             left_s -= wait_s
             await asyncio.sleep(wait_s)
 
-    async def _once(
-        self, method: str, path: str, fields: dict[str, tuple[bytes, str] | str] | None, key: str
-    ) -> tuple[int, dict[str, str], bytes]:
+    async def _once(self, method: str, path: str, fields: Fields | None) -> tuple[int, dict[str, str], bytes]:
         if self._session is None:
             raise ValueError("expected an open Api")
         form = None if fields is None else _form(fields)
-        headers = {"Idempotency-Key": key} if key else {}
         address = self._base + path
         try:
             # Redirects are not followed: the key must not reach another server.
-            async with self._session.request(
-                method, address, data=form, headers=headers, allow_redirects=False
-            ) as answer:
+            async with self._session.request(method, address, data=form, allow_redirects=False) as answer:
                 body = await answer.read()
                 if 300 <= answer.status < 400:
                     raise Unreachable("the server at bot_api sends us elsewhere", hint="set the address it sends to")
@@ -167,7 +159,7 @@ class Api:
             raise Unreachable(f"the Likeness API does not answer ({type(error).__name__})") from error
 
 
-def _form(fields: dict[str, tuple[bytes, str] | str]) -> aiohttp.FormData:
+def _form(fields: Fields) -> aiohttp.FormData:
     form = aiohttp.FormData()
     for field, value in fields.items():
         if isinstance(value, str):

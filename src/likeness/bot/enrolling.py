@@ -104,7 +104,6 @@ async def add_photo(desk: Desk, message: Message, sent: SentPhoto, enrolment: En
     photo = NewPhoto(
         await desk.photo(sent),
         f"{SOURCE}-{mark}-{sent.unique_id}",
-        f"{SOURCE}-{enrolment.nonce}-{sent.unique_id}",
         f"agreed on {enrolment.agreed} in the Telegram bot, to keeping and showing face and name",
         f"{SOURCE} bot, chat {mark}",
     )

@@ -90,7 +90,7 @@ async def poll(bot: Bot, handle: Callable[[Update], Awaitable[None]], stop: asyn
     finally:
         await hands.finish(GRACE_S)
     if offset is not None:
-        with suppress(AiogramError):  # they would come once more, and photos are known by their key
+        with suppress(AiogramError):  # they would come once more: answered twice, enrolled once
             await bot.get_updates(offset=offset, limit=1, timeout=0, request_timeout=5)
 
 
