@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
+import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
 
 import pytest
 
@@ -39,6 +45,83 @@ def test_routes_compatible_with_nothing_known_are_refused(cli, tmp_path, monkeyp
     monkeypatch.setenv("LIKENESS_KEYS", str(tmp_path / "api.keys"))
     done = cli("serve", "--compatible", "nothing")
     assert (done.code, "no routes compatible with 'nothing'" in done.err) == (2, True)
+
+
+def test_a_port_that_is_taken_is_told_plainly(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIKENESS_KEYS", str(tmp_path / "api.keys"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = cli("serve", "--port", taken.getsockname()[1])
+    assert done.code == 2
+    assert "cannot be listened on: Address already in use" in done.err
+    assert "--port" in done.err
+    assert "listens" not in done.err
+
+
+def test_a_gallery_that_cannot_be_opened_is_told_as_by_every_command(shell, tmp_path, own_files):
+    (tmp_path / "own.gallery").write_bytes(b"no gallery" * 100)
+    done = shell("serve", "--port", 0, **own_files)
+    assert done.code == 7
+    assert "own.gallery is not a gallery file" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for this machine, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.fail("openssl is missing (Debian: openssl)")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+    made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *names)
+    subprocess.run([*made, "-days", "2", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
+@contextmanager
+def serving(process: subprocess.Popen[str]) -> Iterator[str]:
+    """The address that the command says, while it runs; then it is told to end as by Ctrl-C, and ends well."""
+    with process:
+        assert process.stderr is not None
+        said = next((line for line in process.stderr if "listens on" in line), "it said nothing")
+        rest = threading.Thread(target=process.stderr.read)  # so that it can go on writing
+        rest.start()
+        try:
+            yield said.split()[3]
+        finally:
+            process.send_signal(signal.SIGINT)
+            code = process.wait(60)
+            rest.join(60)
+    assert code == 0
+
+
+@pytest.fixture
+def own_files(tmp_path):
+    return {"LIKENESS_KEYS": str(tmp_path / "api.keys"), "LIKENESS_SERVE_ANSWERS": str(tmp_path / "answers.db")}
+
+
+def test_it_speaks_tls_with_a_certificate_and_tells_browsers_to_keep_to_it(start, certificate, own_files):
+    cert, key = certificate
+    with serving(start("serve", "--port", 0, "--tls-cert", cert, "--tls-key", key, **own_files)) as address:
+        assert address.startswith("https://127.0.0.1:")
+        trusting = ssl.create_default_context(cafile=cert)
+        with urllib.request.urlopen(f"{address}/v1/ready", timeout=60, context=trusting) as answer:
+            assert json.load(answer)["status"] == "ready"
+            assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        with pytest.raises(OSError, match="certificate"):
+            urllib.request.urlopen(f"{address}/v1/ready", timeout=60)
+        with pytest.raises((OSError, HTTPException)):
+            urllib.request.urlopen(address.replace("https", "http"), timeout=60)
+
+
+@pytest.mark.slow
+def test_it_ends_at_once_with_a_page_of_the_web_app_open(start, own_files):
+    process = start("serve", "--ui", "--port", 0, **own_files)
+    with ExitStack() as open_pages:
+        with serving(process) as address:
+            page = urllib.request.urlopen(f"{address}/ui/gradio_api/heartbeat/page", timeout=120)
+            assert b"ALIVE" in open_pages.enter_context(page).readline()
+            began = time.monotonic()
+        assert time.monotonic() - began < 15
 
 
 @pytest.mark.slow

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from likeness.server.app import Part
     from likeness.settings import Settings
 
-GRACE_S = 30
-"""How long requests that are being answered may take once the server is told to end."""
-
-
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port.")
@@ -44,8 +40,7 @@ def serve(flags: Flags, /, host: str, port: int, ui: bool, **options: Any) -> No
     SIGTERM ends it after the requests that are being answered.
     """
     try:
-        import uvicorn
-
+        from likeness.server import serving
         from likeness.server.app import create_app
         from likeness.server.keys import KeyStore
         from likeness.server.logs import set_up_logs
@@ -74,21 +69,13 @@ def serve(flags: Flags, /, host: str, port: int, ui: bool, **options: Any) -> No
             from likeness.server.tracing import trace
 
             stack.callback(trace(app))
-        flags.output.say(f"Likeness listens on {'https' if tls else 'http'}://{host}:{port} (the API is below /v1)")
+        sockets = serving.listen(host, port)
+        own = f"[{host}]" if ":" in host else host
+        address = f"{'https' if tls else 'http'}://{own}:{sockets[0].getsockname()[1]}"
+        flags.output.say(f"Likeness listens on {address} (the API is below /v1)")
         # uvicorn ends on SIGTERM and then sends it once more: without this, nothing below would be tidied up.
         signal.signal(signal.SIGTERM, lambda number, frame: None)
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            ssl_certfile=options["tls_cert"],
-            ssl_keyfile=options["tls_key"],
-            timeout_graceful_shutdown=GRACE_S,
-        )
+        serving.run(app, sockets, tls_cert=options["tls_cert"], tls_key=options["tls_key"])
 
 
 def _why(host: str, required: bool) -> str:

@@ -85,7 +85,11 @@ def create_app(
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(_open, app, settings, metrics, keys, open_access)
+        try:
+            await run_in_threadpool(_open, app, settings, metrics, keys, open_access)
+        except Exception as error:
+            app.state.not_started = error
+            raise
         log.info("ready")
         try:
             yield
@@ -105,7 +109,8 @@ def create_app(
         openapi_url="/openapi.json",
         redirect_slashes=False,  # `DELETE …/subjects/` with a name forgotten must not become `DELETE …/subjects`
     )
-    app.state.settings, app.state.metrics = settings, metrics
+    app.state.settings, app.state.metrics, app.state.not_started = settings, metrics, None
+    app.state.ending = []  # called when the server begins to end, before it waits for what is being answered
     app.state.shapes = seeds.SHAPES | {prefix: shape for part in parts for prefix, shape in part.shapes.items()}
     handle_failures(app)
     for router in (*NATIVE, *(router for part in parts for router in part.routers)):

@@ -69,7 +69,7 @@ class Guard:
                 await send({"type": "websocket.close", "code": 1008})
                 return
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, _untraced(send))
             return
         given = Headers(scope=scope).get("x-request-id", "")
         scope["likeness.request_id"] = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
@@ -127,6 +127,15 @@ class Guard:
         }
         facts |= {name: scope[f"likeness.{name}"] for name in ("actor", "error") if f"likeness.{name}" in scope}
         log.info("request", extra=facts)
+
+
+def _untraced(send: Send) -> Send:
+    """Leave out the traceback of an app that did not start, which holds paths and messages; the command tells why."""
+
+    async def sent(message: Message) -> None:
+        await send({"type": message["type"]} if message["type"] == "lifespan.startup.failed" else message)
+
+    return sent
 
 
 _METHODS = (*_SAFE, "POST", "PUT", "PATCH", "DELETE")

@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 from gradio import processing_utils, queueing, route_utils, routes
+from starlette.routing import Mount
 
 from likeness.errors import InputError
 from likeness.server.app import Part
@@ -78,6 +79,8 @@ def web_part(settings: Settings, open_access: bool) -> Part:
         # Gradio looks whether a path that a visitor names is an upload only where it believes that it serves the pages
         # itself; without this it would copy any file of this machine into the folder of uploads.
         blocks.has_launched = True
+        pages: Any = next(route.app for route in app.routes if isinstance(route, Mount) and route.path == ROOT)
+        app.state.ending.append(pages.stop_event.set)  # an open page holds a stream that ends with nothing else
 
     def mount(app: FastAPI) -> FastAPI:
         _within_a_loop(lambda: lay_out(app))
