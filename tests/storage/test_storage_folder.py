@@ -71,6 +71,14 @@ def test_a_folder_that_is_not_there_is_missing_until_something_is_written(tmp_pa
     assert [each.key for each in storage.list()] == ["x.png"]
 
 
+def test_nothing_is_said_to_be_deleted_from_a_folder_that_is_away(folder):
+    storage = open_storage(folder)
+    storage.write("anna/x.png", b"x")
+    folder.rename(folder.parent / "away")
+    with pytest.raises(StorageMissing):
+        storage.delete("anna/x.png")
+
+
 def test_a_writer_that_is_killed_leaves_the_old_object_and_no_other(folder):
     storage = open_storage(folder)
     storage.write("x.bin", b"old")

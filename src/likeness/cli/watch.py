@@ -53,8 +53,8 @@ def watch(flags: Flags, place: str, every_s: float, once: bool, names: Any, quie
     settings = flags.settings
     with ExitStack() as stack:
         storage = stack.enter_context(open_storage(place))
-        if settings.storage:
-            expect_apart(storage.uri, [open_storage(settings.storage).uri])
+        own = [open_storage(place).uri for place in (settings.storage, settings.spool) if place]
+        expect_apart(storage.uri, own)
         seen = stack.enter_context(Seen(Path(settings.watched).expanduser(), storage.uri))
         queue = stack.enter_context(open_queue(settings.queue, "detect"))
         watched = Watch(storage, queue, seen, names=names, quiet_s=quiet_s)

@@ -155,7 +155,7 @@ def expect_apart(watched: str, media: Iterable[str]) -> None:
     for own in map(_folder, media):
         if place.startswith(own) or own.startswith(place):
             raise SettingsError(
-                "the place to watch and the one where enrolled pictures are put (setting `storage`) lie in each other",
+                "the place to watch and one where pictures are put (settings `storage`, `spool`) lie in each other",
                 hint="watch another folder or prefix",
             )
 

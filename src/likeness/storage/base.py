@@ -89,7 +89,11 @@ class Storage(ABC):
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Let an object be gone; one that is not there is."""
+        """Let an object be gone; one that is not there is.
+
+        Raises:
+            StorageMissing: there is no such folder or bucket, or it is not where it was.
+        """
 
     @abstractmethod
     def uri_of(self, key: str) -> str:

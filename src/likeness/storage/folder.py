@@ -123,7 +123,9 @@ class FolderStorage(Storage):
                         os.unlink(each, dir_fd=place)
                 os.fsync(place)
         except StorageMissing:
-            return
+            if self.root.is_dir():
+                return
+            raise  # it may be away, with the object in it
         folders = key.split("/")[:-1]
         while folders:
             try:
