@@ -24,6 +24,7 @@ LikenessError
 │   ├── BodyTooLarge             a request with more bytes than the server takes
 │   ├── BodyTooSlow              a request whose bytes did not arrive in time
 │   ├── RequestInvalid       a request to the server with a field that cannot be used
+│   ├── CallbackRefused      an address to be told that the settings do not allow
 │   ├── UrlRefused           the address of a photo that the server does not fetch from
 │   ├── DatasetError         a folder that is not the data set it is meant to be
 │   └── RecipeInvalid        a training recipe with a value that cannot be used
@@ -35,6 +36,7 @@ LikenessError
 │   ├── KeyNotFound              no API key has that id
 │   ├── StorageMissing           no such folder, bucket or object where photos are kept
 │   ├── JobNotFound              the server knows no such job
+│   ├── ArrivalsOff              the server takes no photos for workers
 │   └── RemoteNotFound           a server elsewhere has no such file, repository or version
 ├── Conflict
 │   ├── PersonExists
@@ -55,6 +57,7 @@ LikenessError
 ├── StorageError
 │   ├── GalleryCorrupt
 │   ├── GalleryBusy
+│   ├── SpoolDamaged             a file between two steps of the pipeline is not whole
 │   ├── StorageFull
 │   ├── StorageUnreachable       nobody answers where photos are kept, or not in time
 │   └── StorageRefused           it does not let us in
@@ -253,6 +256,12 @@ class RequestInvalid(InputError):
     details: Mapping[str, object] = {}
 
 
+class CallbackRefused(InputError):
+    """An address that wants to be told of answers is none, or the settings do not allow its host."""
+
+    code = "callback_refused"
+
+
 class UrlRefused(InputError):
     """The server does not fetch photos from that address."""
 
@@ -305,6 +314,12 @@ class KeyNotFound(NotFound):
     """No API key has that id."""
 
     code = "key_not_found"
+
+
+class ArrivalsOff(NotFound):
+    """The server takes no photos for workers, so it has none of their jobs."""
+
+    code = "arrivals_off"
 
 
 class JobNotFound(NotFound):
@@ -437,6 +452,12 @@ class GalleryBusy(StorageError):
     """Another process held the gallery for longer than the time limit."""
 
     code, http_status = "gallery_busy", 503
+
+
+class SpoolDamaged(StorageError):
+    """A file that lies between two steps of the pipeline is not whole."""
+
+    code = "spool_damaged"
 
 
 class StorageFull(StorageError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from likeness.cli.cards import card_facts
 from likeness.cli.flags import Flags, common_options
 from likeness.cli.output import counted, printable
 from likeness.errors import NotFound
+from likeness.intake.erasure import erase_answers
 
 if TYPE_CHECKING:
     from likeness.service import People
@@ -203,6 +205,7 @@ def forget(flags: Flags, persons: tuple[str, ...], expired: bool, yes: bool) -> 
     if bool(persons) == expired:
         raise click.UsageError("name the people to forget, or say --expired")
     with flags.people(with_model=False) as opened:
+        opened.also_erase = partial(erase_answers, flags.settings)
         today = datetime.now().astimezone().date()
         found = opened.expired(today) if expired else map(opened.gallery.person, persons)
         chosen = list({person.id: person for person in found}.values())  # all found before any is erased

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from likeness.server.app import Part
     from likeness.settings import Settings
 
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port.")
 @click.option("--ui", is_flag=True, help="Also show the web app, at /ui; the address's root leads there.")
 @click.option("--compatible", multiple=True, metavar="NAME", help="Also speak as compreface or deepface.")
 @click.option("--demo", is_flag=True, help="Use a temporary gallery with the sample people instead of yours.")
+@click.option("--workers", is_flag=True, help="Take photos for workers (`likeness worker`) as jobs.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM), to speak TLS.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM).")
 @click.option("--require-key", is_flag=True, help="Want an API key also from this machine.")
@@ -50,6 +52,8 @@ def serve(flags: Flags, /, host: str, port: int, ui: bool, **options: Any) -> No
     if bool(options["tls_cert"]) != bool(options["tls_key"]):
         raise click.UsageError("--tls-cert and --tls-key belong together")
     settings = flags.settings
+    if options["workers"]:
+        settings = settings.model_copy(update={"serve_workers": True})
     keys = KeyStore.open(settings.keys)
     open_access = is_loopback(host) and not options["require_key"] and not keys.list()
     if not open_access and not keys.usable():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from likeness.intake.records import Arrival, ArrivalJob, Records
+if TYPE_CHECKING:  # a server without workers has no database of theirs
+    from likeness.intake.records import Arrival, ArrivalJob, Records, Result
 
 
 def photo_dict(records: Records, arrivals: Sequence[Arrival]) -> list[dict[str, Any]]:
@@ -15,7 +16,7 @@ def photo_dict(records: Records, arrivals: Sequence[Arrival]) -> list[dict[str, 
     return [_photo(arrival, found.get(arrival.content or "")) for arrival in arrivals]
 
 
-def _photo(arrival: Arrival, result: Any) -> dict[str, Any]:
+def _photo(arrival: Arrival, result: Result | None) -> dict[str, Any]:
     data: dict[str, Any] = {"id": arrival.id, "place": arrival.place, "state": arrival.state}
     data["sha256"] = arrival.content
     data["ended_at"] = arrival.ended_at.isoformat() if arrival.ended_at else None

@@ -13,7 +13,9 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -21,6 +23,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 import likeness
+from likeness.errors import ExtraMissing
 from likeness.recognizer import Recognizer
 from likeness.server.access import Access, secret_of
 from likeness.server.engine import Engine
@@ -34,13 +37,18 @@ from likeness.server.middleware import HEALTH, Guard
 from likeness.server.pulse import Pulse
 from likeness.server.refusals import Refusals
 from likeness.server.replies import Replies
-from likeness.server.routes import faces, gallery, health, jobs, models, people, seeds
+from likeness.server.routes import arrivals, faces, gallery, health, jobs, models, people, seeds
 from likeness.service import open_people
 from likeness.settings import Settings
 
+if TYPE_CHECKING:
+    from likeness.intake.office import Office
+
 log = logging.getLogger("likeness.server")
 
-NATIVE: tuple[APIRouter, ...] = tuple(module.router for module in (faces, people, gallery, models, jobs, health, seeds))
+NATIVE: tuple[APIRouter, ...] = tuple(
+    module.router for module in (faces, people, gallery, models, arrivals, jobs, health, seeds)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,8 @@ def _open(app: FastAPI, settings: Settings, metrics: Metrics, keys: KeyStore | N
     state = app.state
     state.engine = Engine(opened, queue=settings.serve_queue, metrics=metrics)
     state.pulse = Pulse(state.engine)
+    opened.also_erase = partial(_erase_answers, settings)
+    state.office = _office(settings, metrics) if settings.serve_workers else None
     state.refusals = Refusals(opened.note_refused)
     state.access = Access(keys, open_access, state.refusals)
     state.jobs = Jobs(room=settings.serve_jobs)
@@ -157,9 +167,28 @@ def _open(app: FastAPI, settings: Settings, metrics: Metrics, keys: KeyStore | N
     )
 
 
+def _office(settings: Settings, metrics: Metrics) -> Office:
+    """Where photos for the workers are handed in; Prometheus is told of their queues."""
+    try:
+        from likeness.intake.office import Office
+    except ImportError as error:
+        raise ExtraMissing(f"workers need {error.name}", hint="pip install 'likeness[worker]'") from error
+    office = Office(settings)
+    metrics.registry.register(office.queues)
+    return office
+
+
+def _erase_answers(settings: Settings, person_id: str) -> None:
+    from likeness.intake.erasure import erase_answers
+
+    erase_answers(settings, person_id)
+
+
 def _close(app: FastAPI) -> None:
     """Finish what waits; what was acknowledged is durable already."""
     state = app.state
     state.jobs.close()
     state.refusals.close()
     state.engine.close()
+    if state.office is not None:
+        state.office.close()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
+from likeness.errors import ArrivalsOff
 from likeness.server.access import require
 from likeness.server.engine import Engine, outcome
 from likeness.server.fetching import Fetcher
@@ -20,6 +21,9 @@ from likeness.server.uploads import Picture, bytes_of
 from likeness.server.work import Work
 from likeness.service import People
 from likeness.settings import Settings
+
+if TYPE_CHECKING:
+    from likeness.intake.office import Office
 
 R = TypeVar("R")
 
@@ -39,6 +43,7 @@ class Context:
     jobs: Jobs
     replies: Replies
     fetcher: Fetcher
+    office: Office | None
 
     async def wait(self, future: Future[R]) -> R:
         """The outcome of work; see `likeness.server.engine.outcome`."""
@@ -48,6 +53,16 @@ class Context:
         """The answer about photos; `kind` makes the work of their bytes."""
         photos = tuple([await bytes_of(picture, self.fetcher) for picture in pictures])
         return await self.wait(self.engine.ask(kind(photos), actor))
+
+    def arrivals(self) -> Office:
+        """Where photos for the workers are handed in.
+
+        Raises:
+            ArrivalsOff: this server takes none.
+        """
+        if self.office is None:
+            raise ArrivalsOff("this server takes no photos for workers", hint="its operator starts it with --workers")
+        return self.office
 
     def owner(self, actor: str) -> str | None:
         """Whose jobs are shown to the one who asks: their own; None, all, to those who may look after the server."""
@@ -67,7 +82,7 @@ class Context:
 def context_of(request: Request) -> Context:
     """The context of a request."""
     state = request.app.state
-    return Context(request, state.engine, state.settings, state.jobs, state.replies, state.fetcher)
+    return Context(request, state.engine, state.settings, state.jobs, state.replies, state.fetcher, state.office)
 
 
 Here = Annotated[Context, Depends(context_of)]

@@ -269,7 +269,7 @@ class JobAnswer(Answering):
     """A long piece of work."""
 
     id: str
-    kind: Literal["snapshot", "re-embed", "enrol", "check"]
+    kind: Literal["snapshot", "re-embed", "enrol", "check", "identify"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     done: int
     total: int | None
@@ -283,6 +283,28 @@ class JobsAnswer(Answering):
     """The latest jobs, newest first."""
 
     jobs: list[JobAnswer]
+
+
+class JobPhotoAnswer(Answering):
+    """A photo of a job that workers do: its answer once it is `done`, the reason where it has none."""
+
+    id: str
+    place: int
+    state: Literal["waiting", "found", "done", "failed", "erased"]
+    sha256: str | None = None
+    ended_at: datetime | None = None
+    answered_at: datetime | None = None
+    size: list[int] | None = None
+    answers: list[IdentityAnswer] | None = None
+    models: dict[str, str] | None = None
+    error: Reason | None = None
+
+
+class JobPhotosAnswer(Answering):
+    """Photos of a job, and where the next page begins."""
+
+    photos: list[JobPhotoAnswer]
+    after: int | None
 
 
 class HealthAnswer(Answering):

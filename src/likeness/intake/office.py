@@ -1,0 +1,77 @@
+"""Where photos for the workers are handed in and asked about: queue, records and spool, opened together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from likeness.errors import LikenessError
+from likeness.intake.answers import photo_dict
+from likeness.intake.metrics import QueueDepths
+from likeness.intake.queues import DeadLetter, Depth
+from likeness.intake.records import ArrivalJob, open_records
+from likeness.intake.sending import send_photos
+from likeness.intake.webhooks import expect_allowed
+from likeness.settings import Settings
+from likeness.storage import open_storage
+
+
+class Office:
+    """For those who send photos to workers. Thread-safe.
+
+    Raises:
+        SettingsError, ExtraMissing, RecordsUnavailable, QueueUnavailable: the settings' queue, records or spool cannot
+            be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.records = open_records(settings.records)
+        self._spool = open_storage(settings.spool)
+        self.queues = QueueDepths(settings)
+        self.queues.queue("detect")
+
+    def send(
+        self, photos: Sequence[bytes], *, owner: str, callback: str | None = None, again: bool = False
+    ) -> ArrivalJob:
+        """A job of these photos; durable when it returns.
+
+        Raises:
+            CallbackRefused, SettingsError: the address to call back is not allowed, or nothing signs what is told.
+            RecordsUnavailable, QueueUnavailable, StorageError, RemoteError: it could not be taken.
+        """
+        if callback is not None:
+            expect_allowed(callback, self._settings)
+        queue = self.queues.queue("detect")
+        return send_photos(
+            photos, owner=owner, records=self.records, spool=self._spool, queue=queue, callback=callback, again=again
+        )
+
+    def photos(self, job_id: str, *, owner: str | None, after: int, most: int) -> list[dict[str, Any]]:
+        """The photos of a job with their answers, in order.
+
+        Raises:
+            JobNotFound: there is no such job, or not of that owner.
+        """
+        self.records.job(job_id, owner=owner)
+        return photo_dict(self.records, self.records.of_job(job_id, after=after, most=most))
+
+    def depths(self) -> dict[str, Depth | LikenessError]:
+        """How much waits at each step, or why that is not known."""
+        return dict(self.queues.depths())
+
+    def dead(self, most: int = 20) -> list[tuple[str, DeadLetter]]:
+        """The newest dead letters of all steps, with the step.
+
+        Raises:
+            QueueUnavailable: a queue does not answer.
+        """
+        steps = self.queues.depths()
+        letters = [(name, letter) for name in steps for letter in self.queues.queue(name).dead(most)]
+        return sorted(letters, key=lambda each: each[1].died_at, reverse=True)[:most]
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.queues.close()
+        self._spool.close()
+        self.records.close()
