@@ -14,6 +14,8 @@ from likeness.service.centre import robust_centre
 from likeness.service.clips import choose_clip, look_at_clip, spread_out
 from likeness.service.frames import SeenFrame, look_at_frames, same_from
 from likeness.service.looking import digest_of_file
+from likeness.service.reembedding import crop_embedder
+from likeness.service.strips import apart, joined
 from likeness.types import Face, Quality
 from likeness.vision.video import read_frames
 
@@ -93,7 +95,7 @@ def test_every_frame_is_told_its_fate(recognizer):
     assert told[6:8] == [("refused", "dark"), ("refused", "no_face")]
     assert told[8] in [("refused", "unlike"), ("refused", "other_person")]
     assert told[9] == ("kept", "")
-    assert chosen.as_dict([1, 2])["refused"]["dark"] == 1
+    assert chosen.as_dict()["refused"]["dark"] == 1
     assert sum(outcome == "kept" for outcome, _ in told) == 2 == len(chosen.kept)
 
 
@@ -141,9 +143,11 @@ def test_a_film_is_enrolled_once_and_its_person_found_again(film, people, sample
     [added] = people.enroll([photo], EnrolOptions(keep=5))
     assert added.status == "added"
     assert json.dumps(added.as_dict())
-    stored = people.show("Ada Berg")["pictures"]
-    assert sorted(each["face_id"] for each in added.clip["pictures"]) == sorted(each["id"] for each in stored)
-    assert {each["source"].split("#")[0] for each in stored} == {str(film)}
+    [stored] = people.gallery.faces(added.person_id)
+    assert (stored.id, stored.source.split("#")[0]) == (added.face_id, str(film))
+    kept = apart(stored.crop_jpeg)
+    assert len(kept) == len(added.clip["pictures"]) > 2
+    assert people.picture(added.person_id, added.face_id) == kept[0]
     [again] = people.enroll([photo])
     assert (again.status, again.earlier) == ("duplicate", True)
     [found] = people.identify(find_photos([samples / "probes" / "stranger_1.jpg"]))
@@ -181,3 +185,20 @@ def test_somebody_who_comes_nearer_is_kept_small_and_large(tmp_path, samples, re
     chosen = look_at_clip(recognizer, str(write_clip(tmp_path / "c.mp4", [actor], 1.5)), "sha")
     sizes = [each.face.area_px**0.5 for each in chosen.kept]
     assert max(sizes) > 1.4 * min(sizes)
+
+
+def test_embedding_anew_makes_the_middle_of_all_pictures_kept(film, people, recognizer):
+    [added] = people.enroll([FoundPhoto(str(film), "Ada Berg")])
+    [stored] = people.gallery.faces(added.person_id)
+    embed = crop_embedder(recognizer, recognizer.space)
+    [anew, first] = embed([stored.crop_jpeg, apart(stored.crop_jpeg)[0]])
+    each = embed(apart(stored.crop_jpeg))
+    assert float(anew @ (each.sum(axis=0) / np.linalg.norm(each.sum(axis=0)))) == pytest.approx(1, abs=1e-5)
+    assert float(anew @ stored.embedding) > max(float(first @ stored.embedding), 0.99)
+
+
+def test_pictures_that_were_joined_come_apart_again(samples):
+    photos = [path.read_bytes() for path in sorted((samples / "probes").glob("*.jpg"))[:3]]
+    assert apart(joined(photos)) == photos
+    assert apart(photos[0]) == photos[:1]
+    assert apart(b"") == [b""]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PHOTO_ENDINGS = frozenset(
@@ -17,10 +17,13 @@ def is_photo(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in PHOTO_ENDINGS
 
 
-def photos_below(folder: Path) -> Iterator[str]:
-    """Paths of the photos below a folder, relative, with forward slashes, in order of their names; none hidden."""
+def photos_below(folder: Path, also: Callable[[Path], bool] = lambda path: False) -> Iterator[str]:
+    """Paths of the photos below a folder, relative, with forward slashes, in order of their names; none hidden.
+
+    Files whose names are not a photo's come too where `also` says so.
+    """
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in sorted(files):
-            if is_photo(file):
+            if is_photo(file) or (not file.startswith(".") and also(Path(place) / file)):
                 yield (Path(place) / file).relative_to(folder).as_posix()

@@ -42,7 +42,7 @@ def robust_centre(vectors: Vector, weights: NDArray[np.float64], *, same_from: f
     own = cosines[int(np.argmax(np.median(cosines, axis=1)))]
     belongs = own >= min(same_from, float(own.max()))
     for _ in range(ROUNDS):
-        middle = _mean(vectors[belongs], weights[belongs])
+        middle = mean_of(vectors[belongs], weights[belongs])
         own = vectors @ middle
         median = float(np.median(own[belongs]))
         spread = _NORMAL * float(np.median(np.abs(own[belongs] - median)))
@@ -51,12 +51,13 @@ def robust_centre(vectors: Vector, weights: NDArray[np.float64], *, same_from: f
         if (new == belongs).all():
             break
         belongs = new
-    middle = _mean(vectors[belongs], weights[belongs])
+    middle = mean_of(vectors[belongs], weights[belongs])
     return Centre(middle, belongs, vectors @ middle)
 
 
-def _mean(vectors: Vector, weights: NDArray[np.float64]) -> Vector:
-    given = weights if weights.sum() > 0 else np.ones(len(weights))
+def mean_of(vectors: Vector, weights: NDArray[np.float64] | None = None) -> Vector:
+    """The mean of `vectors` `(n, d)`, of unit length; equally weighted where there are no weights, or all are zero."""
+    given = weights if weights is not None and weights.sum() > 0 else np.ones(len(vectors))
     mean = (given[:, None] * vectors).sum(axis=0)
     unit: Vector = (mean / np.linalg.norm(mean)).astype(np.float32)
     return unit

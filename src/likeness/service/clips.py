@@ -1,8 +1,9 @@
-"""Of a short video of somebody, the frames that are worth keeping: good, all of that person, as different as can be.
+"""Of a short video of somebody, what is worth keeping: one embedding of all good frames, and the best of them to see.
 
-Chosen greedily (Gonzalez 1985, "Clustering to minimize the maximum intercluster distance"), weighted by quality: first
-the best face, then each time the frame with the largest `quality · (1 − largest cosine to those chosen)`. Faces that
-are unlike the robust centre of all are dropped before (`likeness.service.centre`).
+The embedding is the robust centre of all good frames (`likeness.service.centre`), from which those unlike the others
+are dropped; it is what is searched. The pictures to keep are chosen greedily (Gonzalez 1985, "Clustering to minimize
+the maximum intercluster distance"), weighted by quality: first the best face, then each time the frame with the largest
+`quality · (1 − largest cosine to those chosen)`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from likeness.service.centre import Centre, robust_centre
 from likeness.service.choosing import Pick, explain
 from likeness.service.frames import FRAME_SIDE_PX, SeenFrame, look_at_frames, same_from
 from likeness.service.sightings import Appearance, Sighting, appearances, pick_person
-from likeness.types import Vector
+from likeness.types import Pixels, Vector
 from likeness.vision.video import EVERY_S, duration, read_frames
 
 KEPT = 8
@@ -53,9 +54,9 @@ class ChosenClip:
 
     Attributes:
         sha256: hex digest of its file.
-        kept: the faces to enrol, best first.
+        kept: the frames to keep, best first.
         own: numbers of all the person's faces in the video, kept or not, as `face_number` counts.
-        centre: the middle of the person's good faces.
+        centre: the middle of all the person's good faces: the embedding to enrol.
         verdicts: each frame's.
         people: how many people it shows.
         note: how the person was told from others.
@@ -76,8 +77,13 @@ class ChosenClip:
         """The face's number in its video; see `face_number`."""
         return face_number(self.times_s[sighting.frame], sighting.place)
 
-    def as_dict(self, kept_ids: Sequence[int | None]) -> dict[str, Any]:
-        """Plain data for JSON, with the numbers under which the frames kept are enrolled."""
+    @property
+    def crops(self) -> list[Pixels]:
+        """The faces of the frames kept, cut out, best first."""
+        return [each.face.crop for each in self.kept if each.face.crop is not None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
         counts = Counter(each.outcome for each in self.verdicts)
         refused = Counter(each.code for each in self.verdicts if each.outcome == "refused")
         data: dict[str, Any] = {
@@ -87,12 +93,8 @@ class ChosenClip:
             "refused": dict(sorted(refused.items())),
             "people": self.people,
             "pictures": [
-                {
-                    "time_s": round(self.times_s[each.frame], 3),
-                    "face_id": face_id,
-                    "quality": round(each.face.quality.score, 4),
-                }
-                for each, face_id in zip(self.kept, kept_ids, strict=True)
+                {"time_s": round(self.times_s[each.frame], 3), "quality": round(each.face.quality.score, 4)}
+                for each in self.kept
             ],
             "each_frame": [each.as_dict() for each in self.verdicts],
         }

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import islice
 from typing import Any, Literal
 
 import simplejpeg
@@ -27,6 +26,7 @@ from likeness.service.choosing import DOMINANT, Pick, choose, expect_quality
 from likeness.service.clips import KEPT, ChosenClip, look_at_clip
 from likeness.service.looking import digest, digest_of_file, load_models
 from likeness.service.photos import FoundPhoto
+from likeness.service.strips import joined
 from likeness.types import Consent, Face, Pixels
 from likeness.vision.files import read_photo_bytes
 from likeness.vision.video import EVERY_S, is_video
@@ -111,14 +111,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A photo or video that was looked at: its outcome so far, digest, what to add, the note to keep, the card beside.
+    """A photo or video that was looked at: its outcome so far, digest, face to add, the note to keep, the card beside.
 
     `tag` is what the refusal depends on besides the file, `clip` what was chosen of a video.
     """
 
     outcome: Outcome
     sha256: str | None = None
-    faces: tuple[NewFace, ...] = ()
+    face: NewFace | None = None
     refusal: LikenessError | None = None
     card: str | None = None
     tag: str = ""
@@ -270,15 +270,18 @@ class Enrolment:
         self._expect_nobody_elses(name, decoded.sha256, index)
         new = self._new(name, face, decoded.sha256, index, photo.path)
         outcome = Outcome(photo.path, name, "added", quality=face.quality.score, note=note)
-        return _Look(outcome, decoded.sha256, (new,))
+        return _Look(outcome, decoded.sha256, new)
 
     def _prepare_clip(self, photo: FoundPhoto, name: str, clip: ChosenClip) -> _Look:
         self._expect_nobody_elses(name, clip.sha256, *clip.own)
-        new = tuple(
-            self._new(name, each.face, clip.sha256, clip.number(each), f"{photo.path}#t={clip.times_s[each.frame]:.2f}")
-            for each in clip.kept
+        best = clip.kept[0]
+        source = f"{photo.path}#t={clip.times_s[best.frame]:.2f}"
+        new = replace(
+            self._new(name, best.face, clip.sha256, clip.number(best), source),
+            embedding=clip.centre,
+            crop_jpeg=joined([encode_crop(crop) for crop in clip.crops]),
         )
-        outcome = Outcome(photo.path, name, "added", quality=clip.kept[0].face.quality.score, note=clip.note)
+        outcome = Outcome(photo.path, name, "added", quality=new.quality, note=clip.note, clip=clip.as_dict())
         return _Look(outcome, clip.sha256, new, clip=clip)
 
     def _new(self, name: str, face: Face, sha256: str, index: int, source: str) -> NewFace:
@@ -309,23 +312,20 @@ class Enrolment:
     def _write(self, looks: Sequence[_Look]) -> list[Outcome]:
         """Write a batch: faces in one transaction, notes on refusals, one line of the audit trail."""
         looks = [self._claim(look) for look in looks]
-        added = iter(self._gallery.add([face for look in looks for face in look.faces]))
+        added = iter(self._gallery.add([look.face for look in looks if look.face is not None]))
         outcomes: list[Outcome] = []
         grown: dict[str, list[int]] = {}
         for look in looks:
-            if not look.faces:
+            if look.face is None:
                 self._restate(look.outcome.person_id)
                 outcomes.append(look.outcome)
                 continue
-            results = list(islice(added, len(look.faces)))
-            for result in results:
-                if result.status == "added":
-                    grown.setdefault(result.person_id, []).append(result.face_id)
-            first = next((each for each in results if each.status == "added"), results[0])
-            outcome = replace(look.outcome, status=first.status, person_id=first.person_id, face_id=first.face_id)
-            if look.clip is not None:
-                outcome = replace(outcome, clip=look.clip.as_dict([each.face_id for each in results]))
-            outcomes.append(outcome)
+            result = next(added)
+            if result.status == "added":
+                grown.setdefault(result.person_id, []).append(result.face_id)
+            outcomes.append(
+                replace(look.outcome, status=result.status, person_id=result.person_id, face_id=result.face_id)
+            )
         self._note_refusals(looks)
         outcomes, profiles = self._take_cards(looks, outcomes)
         if grown or profiles:
@@ -357,11 +357,11 @@ class Enrolment:
 
     def _claim(self, look: _Look) -> _Look:
         """Refuse a face that this run enrols as somebody else too."""
-        if not look.faces:
+        if look.face is None:
             return look
-        name = look.faces[0].name.casefold()
-        indices = look.clip.own if look.clip is not None else (look.faces[0].face_index,)
-        holders = {self._claimed.setdefault((look.faces[0].photo_sha256, index), name) for index in indices}
+        name = look.face.name.casefold()
+        indices = (look.face.face_index,) if look.clip is None else look.clip.own
+        holders = {self._claimed.setdefault((look.face.photo_sha256, index), name) for index in indices}
         if holders == {name}:
             return look
         error = FaceOfAnother(

@@ -13,6 +13,7 @@ from typing import Any
 
 from likeness.errors import Conflict, NotFound, StorageError, StorageFull
 from likeness.gallery.base import Gallery
+from likeness.service.strips import apart
 from likeness.types import Person
 
 _README = """This folder holds everything that the gallery keeps about one person.
@@ -65,7 +66,10 @@ def _fill(folder: Path, gallery: Gallery, person: Person) -> None:
     for face in gallery.faces(person.id):
         name = f"{face.id}.jpg"
         if face.crop_jpeg:  # what was imported as numbers has none
-            (pictures / name).write_bytes(face.crop_jpeg)
+            first, *others = apart(face.crop_jpeg)
+            (pictures / name).write_bytes(first)
+            for number, other in enumerate(others, start=2):  # of a video
+                (pictures / f"{face.id}-{number}.jpg").write_bytes(other)
         faces.append(
             {
                 "id": face.id,

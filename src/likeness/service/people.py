@@ -28,6 +28,7 @@ from likeness.service.exporting import export_person
 from likeness.service.looking import Described, chosen_face, describe
 from likeness.service.photos import FoundPhoto
 from likeness.service.reembedding import crop_embedder, expect_pictures
+from likeness.service.strips import apart
 from likeness.service.twins import Rarity, everybody, find_twins
 from likeness.settings import Settings
 from likeness.types import Answer, Comparison, Face, Person, TwinAnswer
@@ -257,7 +258,7 @@ class People(AbstractContextManager["People"]):
             if face.id == face_id:
                 if not face.crop_jpeg:
                     raise PictureNotFound(f"face {face_id} of {person_id} was imported as numbers, without a picture")
-                return face.crop_jpeg
+                return apart(face.crop_jpeg)[0]
         raise PictureNotFound(f"{person_id} has no picture {face_id}")
 
     def find(self, query: str = "") -> Iterator[Person]:

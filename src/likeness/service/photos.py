@@ -1,9 +1,9 @@
-"""Which photos are meant by the paths given, and whose name each of them carries.
+"""Which photos and videos are meant by the paths given, and whose name each of them carries.
 
-A folder is walked. To enrol, a photo's person is, in this order: the name that was stated; the name of the first
-folder below the one given, on the way to the photo (albums within a person's folder name nobody); the name in the
-file's own name, without its counter. A `profile.json` in a person's folder is no photo: it comes with that person's
-photos, as their profile card.
+A folder is walked; videos in it are known by their first bytes. To enrol, a photo's person is, in this order: the name
+that was stated; the name of the first folder below the one given, on the way to the photo (albums within a person's
+folder name nobody); the name in the file's own name, without its counter. A `profile.json` in a person's folder is no
+photo: it comes with that person's photos, as their profile card.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from likeness.data.photofiles import photos_below
 from likeness.errors import InputError, LikenessError, NameMissing, PhotoMissing
 from likeness.gallery.identity import clean_name
 from likeness.service.clips import ChosenClip
+from likeness.vision.video import is_video
 
 CARD = "profile.json"
 
@@ -100,7 +101,7 @@ def name_from_file(stem: str) -> str | None:
 def _in_folder(path: Path, name: str | None, named: bool) -> Iterator[FoundPhoto]:
     persons: Path | None = None
     card: Path | None = None
-    for found in photos_below(path):
+    for found in photos_below(path, also=is_video):
         file = path / found
         first, *rest = found.split("/")
         whose = path / first if rest else path

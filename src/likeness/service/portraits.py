@@ -135,22 +135,36 @@ def looks(face: Face) -> tuple[str, ...]:
     )
 
 
-def _mark(pen: ImageDraw.ImageDraw, face: Face, size: tuple[int, int]) -> None:
-    x1, y1, x2, y2 = face.box_xyxy_px
-    colour = GOOD if face.quality.passes else POOR
-    line = max(2, round(max(size) / 500))
+def mark_box(
+    pen: ImageDraw.ImageDraw,
+    box_xyxy_px: tuple[float, float, float, float],
+    words: str,
+    colour: tuple[int, int, int],
+    size: tuple[int, int],
+) -> None:
+    """Draw a box with words above it, or below where the picture of `size` ends; never past its left or right edge."""
+    x1, y1, x2, y2 = box_xyxy_px
+    line = _line_px(size)
     pen.rectangle((x1, y1, x2, y2), outline=colour, width=line)
-    for x, y in face.landmarks_px.tolist():
-        pen.ellipse((x - line, y - line, x + line, y + line), fill=POINT)
-    font = _font(float(np.clip((x2 - x1) / 8, 11, max(size) / 25)))
-    words = ", ".join((f"{face.score:.2f}", *face.quality.reasons, *looks(face)))
+    font = _font(float(np.clip((x2 - x1) / 8, 11, max(max(size) / 25, 11))))
     left, top, right, bottom = pen.textbbox((0, 0), words, font=font)
     height = bottom - top + 4
-    # Above the box, or below it where the photo ends; never past its left or right edge.
     place_y = y1 - height - line if y1 > height + line else min(y2 + line, size[1] - height)
     place_x = min(max(x1, 0.0), max(size[0] - (right - left) - 4, 0))
     pen.rectangle((place_x, place_y, place_x + right - left + 4, place_y + height), fill=colour)
     pen.text((place_x + 2 - left, place_y + 2 - top), words, font=font, fill=INK)
+
+
+def _mark(pen: ImageDraw.ImageDraw, face: Face, size: tuple[int, int]) -> None:
+    line = _line_px(size)
+    words = ", ".join((f"{face.score:.2f}", *face.quality.reasons, *looks(face)))
+    mark_box(pen, face.box_xyxy_px, words, GOOD if face.quality.passes else POOR, size)
+    for x, y in face.landmarks_px.tolist():
+        pen.ellipse((x - line, y - line, x + line, y + line), fill=POINT)
+
+
+def _line_px(size: tuple[int, int]) -> int:
+    return max(2, round(max(size) / 500))
 
 
 def _place(sheet: Image.Image, tile: Tile, place: tuple[int, int]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 
 from likeness.errors import Conflict
 from likeness.gallery.base import Gallery
 from likeness.recognizer import Recognizer
+from likeness.service.centre import mean_of
 from likeness.service.models import alignment_of, alignment_of_space
+from likeness.service.strips import apart
 from likeness.types import Pixels, Vector
 from likeness.vision.align import align
 from likeness.vision.decode import decode_photo
@@ -36,7 +39,8 @@ def crop_embedder(recognizer: Recognizer, space: str) -> Callable[[list[bytes]],
     """What turns stored crops (JPEG) of a gallery with embeddings of `space` into vectors of the present model.
 
     A crop was cut so that its landmarks lie on the old model's template; moving that template onto the new one moves
-    them where the new model wants them. Where both models agree the crops are taken as they are.
+    them where the new model wants them. Where both models agree the crops are taken as they are. A face with several
+    pictures becomes their middle.
 
     Raises:
         ModelNotFound: no bundle of that space is known, so it is not known how the crops were aligned.
@@ -57,6 +61,9 @@ def crop_embedder(recognizer: Recognizer, space: str) -> Callable[[list[bytes]],
         return align(pixels, landmarks.astype(np.float32), new_template, embedder.side_px)
 
     def embed(crops: list[bytes]) -> Vector:
-        return embedder.embed(np.stack(list(recognizer.map(fitted, crops))))
+        pictures = [apart(crop) for crop in crops]
+        every = embedder.embed(np.stack(list(recognizer.map(fitted, chain.from_iterable(pictures)))))
+        ends = np.cumsum([len(each) for each in pictures])[:-1]
+        return np.stack([mean_of(own) for own in np.split(every, ends)])
 
     return embed

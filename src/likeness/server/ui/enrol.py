@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
@@ -17,9 +17,10 @@ from likeness.server.ui.inputs import answer_place, lead, photo_input, video_inp
 from likeness.server.ui.markup import card, count, gallery, line, more, row, sealed, sentence, tag
 from likeness.server.ui.pictures import data_url
 from likeness.server.work import Enrol
-from likeness.service import EnrolOptions, FoundPhoto, Outcome, People
+from likeness.service import EnrolOptions, FoundPhoto, Outcome
 from likeness.service.choosing import Pick
 from likeness.service.clips import KEPT
+from likeness.service.enrolment import encode_crop
 from likeness.types import Consent
 
 T = TypeVar("T")
@@ -181,9 +182,10 @@ async def _enrolled_clip(
     if outcome.clip is None:  # enrolled before, or somebody else's
         return sealed(_summary(who, [outcome]) + _card(outcome))
     clip = outcome.clip
+    assert photo.clip is not None  # it was chosen from just now
     kept = [
-        (data_url(await desk.call(actor, _picture(outcome, each["face_id"]))), f"{who}, at {each['time_s']:.1f} s")
-        for each in sorted(clip["pictures"], key=lambda each: each["time_s"])
+        (data_url(encode_crop(crop)), f"{who}, at {each['time_s']:.1f} s")
+        for each, crop in zip(clip["pictures"], photo.clip.crops, strict=True)
     ]
     good = clip["kept"] + clip["spare"]
     looked = line(
@@ -196,10 +198,6 @@ async def _enrolled_clip(
     listed = gallery(kept, f"Frames kept of {who}") + looked + noted + words
     added = card(line(f"{count(len(kept), 'picture')} added."), title=f"{who} is enrolled")
     return sealed(f'<div role="status">{added}</div>' + card(listed, title="The frames that were kept"))
-
-
-def _picture(outcome: Outcome, face_id: int) -> Callable[[People], bytes]:
-    return lambda people: people.picture(outcome.person_id or "", face_id)
 
 
 def _frame_words(frame: dict[str, Any]) -> str:
