@@ -53,7 +53,7 @@ async def _pictures(desk: Desk, data: bytes, answers: Sequence[dict[str, Any]]) 
 
 async def _nearest(desk: Desk, candidate: dict[str, Any]) -> Nearest:
     picture = await desk.api.picture(candidate["person_id"], int(candidate["face_id"]))
-    return Nearest(candidate["name"], f"{words.percent(candidate['probability'])} the same", picture)
+    return Nearest(candidate["name"], f"{words.percent(candidate['probability'])} the same person", picture)
 
 
 async def _send(message: Message, paragraphs: list[str], pictures: Sequence[bytes]) -> None:

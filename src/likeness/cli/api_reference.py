@@ -1,4 +1,4 @@
-"""The reference part of docs/api.md, made from the code: routes, errors, settings, options; and of docs/compatible.md.
+"""The reference part of docs/api.md, made from the code: routes, errors, settings, options. So for other pages.
 
 `python -m likeness.cli.api_reference docs/api.md` writes it anew between its marks; a test says when that is due.
 """
@@ -12,7 +12,9 @@ from pathlib import Path
 import click
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from pydantic import SecretStr
 
+from likeness.cli.bot import bot
 from likeness.cli.serve import serve
 from likeness.errors import LikenessError
 from likeness.server.access import scope_of
@@ -51,6 +53,11 @@ def compatible_reference() -> str:
         for line in (f"### {_TITLES[name]}", *_routes(_of(compatible_part(name).routers)), "")
     ]
     return "\n".join(tables[:-1])
+
+
+def bot_reference() -> str:
+    """The part of docs/bot.md: settings and options of the bot."""
+    return "\n".join(("### Settings", *_settings(("bot_",)), "", "### Options", *_options(bot)))
 
 
 def written(page: str, made: Callable[[], str] = reference) -> str:
@@ -96,19 +103,20 @@ def _errors() -> Iterator[str]:
     yield "| `unexpected` | 500 | A fault of the server; the log finds it by the request's id. |"
 
 
-def _settings() -> Iterator[str]:
+def _settings(begins: tuple[str, ...] = _SETTINGS) -> Iterator[str]:
     yield from _head("setting", "environment", "default", "meaning")
     for name, field in Settings.model_fields.items():
-        if name.startswith(_SETTINGS):
+        if name.startswith(begins):
             made = field.default_factory is not None
-            default = "in the user's data folder" if made else f"`{field.default!r}`"
+            secret = isinstance(field.default, SecretStr)
+            default = "in the user's data folder" if made else "not set" if secret else f"`{field.default!r}`"
             yield f"| `{name}` | `LIKENESS_{name.upper()}` | {default} | {field.description} |"
 
 
-def _options() -> Iterator[str]:
-    """Options of `likeness serve`; those that every command takes are not repeated."""
+def _options(command: click.Command = serve) -> Iterator[str]:
+    """Options of a command; those that every command takes are not repeated."""
     yield from _head("option", "meaning")
-    for option in serve.params:
+    for option in command.params:
         if isinstance(option, click.Option) and option.expose_value:
             yield f"| `{', '.join(option.opts)}` | {option.help or ''} |"
 
@@ -127,5 +135,5 @@ def _all_below(kind: type[LikenessError]) -> list[type[LikenessError]]:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    about = compatible_reference if target.name == "compatible.md" else reference
+    about = {"compatible.md": compatible_reference, "bot.md": bot_reference}.get(target.name, reference)
     target.write_text(written(target.read_text("utf-8"), about), "utf-8")

@@ -19,7 +19,11 @@ from likeness.logs import write_logs
 @click.option("--token-file", type=click.Path(exists=True, dir_okay=False), help="File with the bot's token.")
 @click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="File with the key for the API.")
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="What is logged, from this level on.",
 )
 @common_options
 @click.pass_obj
