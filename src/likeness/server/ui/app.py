@@ -26,6 +26,7 @@ from likeness.server.ui.compare import compare_page
 from likeness.server.ui.desk import Desk
 from likeness.server.ui.door import ROOT, STATIC, Door, Sessions, door_routes
 from likeness.server.ui.enrol import enrol_page
+from likeness.server.ui.jobs import jobs_page
 from likeness.server.ui.mirror import mirror_page
 from likeness.server.ui.people import people_page
 from likeness.server.ui.theme import STYLE, theme
@@ -115,6 +116,8 @@ def build(desk: Desk, open_access: bool) -> gr.Blocks:
                 people_page(desk, tab)
             with gr.Tab("Calibration", id="calibration") as tab:
                 calibration_page(desk, tab)
+            with gr.Tab("Jobs", id="jobs") as tab:
+                jobs_page(desk, tab)
     blocks.queue(default_concurrency_limit=AT_ONCE, max_size=256, api_open=False)
     return blocks
 

@@ -59,6 +59,16 @@ class Desk:
         secret = self.sessions.secret(request.request.cookies)
         return str(self.app.state.access.caller(secret, scope)[0])
 
+    def owner(self, request: gr.Request) -> str | None:
+        """Whose jobs the one who asks may see: None, everybody's, with a key of an admin, else their own.
+
+        Raises:
+            KeyMissing, KeyInvalid: they may see none.
+        """
+        secret = self.sessions.secret(request.request.cookies)
+        actor, scope = self.app.state.access.caller(secret, "read")
+        return None if scope == "admin" else str(actor)
+
     async def ask(self, work: Work, actor: str) -> Any:
         """The answer about photos."""
         return await asyncio.wrap_future(self.engine.ask(work, actor))

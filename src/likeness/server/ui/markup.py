@@ -93,6 +93,13 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
     return f'<dl class="lk-facts">{rows}</dl>' if rows else ""
 
 
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of markup under plain heads."""
+    head = "".join(f'<th scope="col">{text(each)}</th>' for each in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="lk-table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
 def meter(share: float, label: str) -> str:
     """A bar for a share of 0 to 1, which is said in words too."""
     width = min(max(share, 0.0), 1.0) * 100
