@@ -102,6 +102,32 @@ def re_embed(flags: Flags) -> None:
         flags.output.text(f"nothing to do: the gallery's embedding space is {space}")
 
 
+@gallery.command()
+@click.option("--mend", is_flag=True, help="Write what is missing and delete what is left over.")
+@common_options
+@click.pass_obj
+def media(flags: Flags, mend: bool) -> int:
+    """Compare the pictures kept in the storage with the gallery.
+
+    The setting `storage` names a place where enrolled pictures are kept as well. Missing are those that were enrolled
+    before it was set, left over those of a run that was killed or of people who were erased while it was away. Files
+    that are not named as ours are not touched. One storage is to be used by one gallery only.
+    """
+    with flags.people(with_model=False) as opened:
+        compared = opened.compare_media(mend=mend)
+    facts = {"kept": compared.kept, "missing": len(compared.missing), "left_over": len(compared.left_over)}
+    if flags.output.as_json:
+        flags.output.json(facts | {"mended": mend})
+    else:
+        done = ("written", "deleted") if mend else ("missing", "left over")
+        flags.output.text(
+            f"{facts['kept']} as they should be, {facts['missing']} {done[0]}, {facts['left_over']} {done[1]}"
+        )
+        if not mend and (compared.missing or compared.left_over):
+            flags.output.say("--mend puts that right")
+    return 0 if mend or not (compared.missing or compared.left_over) else UNWELL
+
+
 @gallery.command("build-index")
 @progress_option
 @common_options

@@ -61,7 +61,7 @@ class Seen:
     def unsent(self, objects: Iterable[StoredObject]) -> list[StoredObject]:
         """Those of the objects that were not sent in the state that they are in; the others are known to be there."""
         found, still, today = [], [], _today()
-        with mapped_errors(self._path):
+        with mapped_errors(self._path), transaction(self._connection, "DEFERRED"):
             for each in objects:
                 key = _hash(each.key)
                 row = self._connection.execute(
@@ -71,9 +71,7 @@ class Seen:
                     found.append(each)
                 elif row[1] < today:
                     still.append((today, self._place, key))
-            if still:
-                with transaction(self._connection):
-                    self._connection.executemany("UPDATE sent SET day = ? WHERE place = ? AND key = ?", still)
+            self._connection.executemany("UPDATE sent SET day = ? WHERE place = ? AND key = ?", still)
         return found
 
     def remember(self, objects: Iterable[StoredObject]) -> None:

@@ -25,6 +25,7 @@ from likeness.service.cards import CardTaker
 from likeness.service.choosing import DOMINANT, Pick, choose, expect_quality
 from likeness.service.clips import KEPT, ChosenClip, look_at_clip
 from likeness.service.looking import digest, digest_of_file, load_models
+from likeness.service.media import Media
 from likeness.service.photos import FoundPhoto
 from likeness.service.strips import joined
 from likeness.types import Consent, Face, Pixels
@@ -141,9 +142,10 @@ class Enrolment:
         *,
         stop: Callable[[], bool] = lambda: False,
         on_frame: Callable[[], None] = lambda: None,
+        media: Media | None = None,
     ) -> None:
         self._recognizer, self._gallery, self._actor, self._options = recognizer, gallery, actor, options
-        self._stop, self._on_frame = stop, on_frame
+        self._stop, self._on_frame, self._media = stop, on_frame, media
         load_models(recognizer, attributes=False)
         self._tag = settings_tag(recognizer, options)
         self._clip_tag = settings_tag(recognizer, options, clip=True)
@@ -311,7 +313,7 @@ class Enrolment:
 
     def _write(self, looks: Sequence[_Look]) -> list[Outcome]:
         """Write a batch: faces in one transaction, notes on refusals, one line of the audit trail."""
-        looks = [self._claim(look) for look in looks]
+        looks = self._keep_media([self._claim(look) for look in looks])
         added = iter(self._gallery.add([look.face for look in looks if look.face is not None]))
         outcomes: list[Outcome] = []
         grown: dict[str, list[int]] = {}
@@ -333,6 +335,22 @@ class Enrolment:
             details: dict[str, Any] = {"faces": grown} | ({"profiles": profiles} if profiles else {})
             self._gallery.record("enroll", actor=self._actor, **details)
         return outcomes
+
+    def _keep_media(self, looks: Sequence[_Look]) -> list[_Look]:
+        """Put pictures into the storage, where one is set; what it did not take is refused, and not noted as looked at.
+
+        Before they are added: a run that is killed in between leaves a picture without a face, which the next one
+        needs, and not a face without its picture, which nobody would miss.
+        """
+        if self._media is None:
+            return list(looks)
+        failed = iter(self._media.keep([look.face for look in looks if look.face is not None]))
+        kept: list[_Look] = []
+        for look in looks:
+            error = None if look.face is None else next(failed)
+            refused = None if error is None else replace(look.outcome, status="refused", error=error.as_dict())
+            kept.append(look if refused is None else _Look(refused))
+        return kept
 
     def _take_cards(self, looks: Sequence[_Look], outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[str]]:
         """The outcomes, with warnings about cards that cannot be used, and the ids of people whose card was taken."""

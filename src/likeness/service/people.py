@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from likeness.errors import InputError, LikenessError, PictureNotFound, StorageError
+from likeness.errors import InputError, LikenessError, PictureNotFound, SettingsError, StorageError
 from likeness.gallery import Gallery, open_gallery
 from likeness.gallery.base import Finding, StoredFace, TrailCheck, ignore_progress
 from likeness.profiles import Profile, open_lookup
@@ -26,6 +26,7 @@ from likeness.service.enrolled import face_of
 from likeness.service.enrolment import Enrolment, EnrolOptions, Outcome
 from likeness.service.exporting import export_person
 from likeness.service.looking import Described, chosen_face, describe
+from likeness.service.media import Compared, open_media
 from likeness.service.photos import FoundPhoto
 from likeness.service.reembedding import crop_embedder, expect_pictures
 from likeness.service.strips import apart
@@ -122,6 +123,7 @@ class People(AbstractContextManager["People"]):
         self.gallery, self.recognizer, self.actor = gallery, recognizer, actor
         self.also_erase: Callable[[str], object] = lambda person_id: None
         """Erases what is kept of a person elsewhere, such as answers that name them; called before they are erased."""
+        self.media = open_media(recognizer.settings.storage)
         self._rarity = Rarity(gallery)
         self._readonly = bool(gallery.info().details.get("readonly", False))
         if self._readonly:
@@ -149,7 +151,10 @@ class People(AbstractContextManager["People"]):
             StorageError: a batch could not be written; those before it are safe.
         """
         options = options or EnrolOptions()
-        return Enrolment(self.recognizer, self.gallery, self.actor, options, stop=stop, on_frame=on_frame).run(photos)
+        run = Enrolment(
+            self.recognizer, self.gallery, self.actor, options, stop=stop, on_frame=on_frame, media=self.media
+        )
+        return run.run(photos)
 
     def identify(self, photos: Iterable[FoundPhoto]) -> Iterator[Identified]:
         """Who the faces of each photo are, in order; a photo that fails comes with its error."""
@@ -360,11 +365,14 @@ class People(AbstractContextManager["People"]):
         Raises:
             PersonNotFound: nobody has that id or name.
             PersonExists: another person has the new name.
+            StorageError: renamed, but not all of their pictures in the storage followed.
         """
         before = self.gallery.person(name_or_id)
         person = self.gallery.update(before.id, name=new_name)
         cache_of(self.recognizer.settings).forget(before.name)
         self._record("rename", person.id)
+        if self.media is not None:
+            self.media.move(before.name, person.name, list(self.gallery.faces(person.id)))
         return person
 
     def merge(self, source: str, into: str) -> Person:
@@ -373,13 +381,17 @@ class People(AbstractContextManager["People"]):
         Raises:
             PersonNotFound: nobody has one of the ids or names.
             InputError: both are the same person.
+            StorageError: merged, but not all pictures in the storage followed.
         """
         first, second = self.gallery.person(source), self.gallery.person(into)
         if first.id == second.id:
             raise InputError(f"{source!r} and {into!r} are the same person")
+        faces = [] if self.media is None else list(self.gallery.faces(first.id))
         person = self.gallery.merge(first.id, second.id)
         cache_of(self.recognizer.settings).forget(first.name)
         self._record("merge", person.id, merged=first.id)
+        if self.media is not None:
+            self.media.move(first.name, person.name, faces)
         return person
 
     def forget(self, name_or_id: str) -> Forgotten:
@@ -390,10 +402,12 @@ class People(AbstractContextManager["People"]):
             StorageError: something of theirs is left; the message says where, and the audit trail that it is so.
         """
         person = self.gallery.person(name_or_id)
-        vectors = [face.embedding for face in self.gallery.faces(person.id)]
+        faces = list(self.gallery.faces(person.id))
+        vectors = [face.embedding for face in faces]
         try:
             self.also_erase(person.id)
             cache_of(self.recognizer.settings).forget(person.name)  # what was looked up about them
+            left = None if self.media is None else self.media.erase(person.name, faces, all_of_theirs=True)
             erased = self.gallery.remove(person.id)
             for start in range(0, len(vectors), 256):
                 found = self.gallery.search(np.stack(vectors[start : start + 256]), 1)
@@ -401,6 +415,8 @@ class People(AbstractContextManager["People"]):
                     raise StorageError(
                         f"{person.id} was erased but is still found", hint="run `likeness gallery check`"
                     )
+            if left is not None:
+                raise left
         except BaseException as error:
             # Whoever reads the trail must see that it was tried. Should that fail too, the first failure is told.
             reason = error.code if isinstance(error, LikenessError) else type(error).__name__
@@ -423,12 +439,17 @@ class People(AbstractContextManager["People"]):
         Raises:
             PersonNotFound: nobody has that id or name.
             PictureNotFound: the person has no such picture.
+            StorageError: it is left in a snapshot, or in the storage.
         """
         person = self.gallery.person(name_or_id)
-        if all(face.id != face_id for face in self.gallery.faces(person.id)):
+        faces = [face for face in self.gallery.faces(person.id) if face.id == face_id]
+        if not faces:
             raise PictureNotFound(f"{person.id} has no picture {face_id}", hint="show the person to see their pictures")
+        left = None if self.media is None else self.media.erase(person.name, faces, all_of_theirs=False)
         erased = self.gallery.remove(face_id=face_id)
-        self._record("forget-picture", person.id, face=face_id)
+        self._record("forget-picture", person.id, face=face_id, complete=left is None)
+        if left is not None:
+            raise left
         return Forgotten(person.id, erased.faces, erased.snapshots_purged, erased.snapshots_not_found)
 
     def expired(self, today: date) -> Iterator[Person]:
@@ -484,8 +505,25 @@ class People(AbstractContextManager["People"]):
         """Whether record, index and audit trail are whole."""
         return self.gallery.check()
 
+    def compare_media(self, *, mend: bool = False) -> Compared:
+        """How the pictures in the storage (setting `storage`) differ from the gallery's; with `mend` they do no more.
+
+        Raises:
+            SettingsError: no storage is set.
+            StorageError: it cannot be read, or changed.
+        """
+        if self.media is None:
+            raise SettingsError("no storage is set, so that no pictures are kept but the gallery's", hint="`storage`")
+        compared = self.media.compare(self.gallery)
+        if mend and (compared.missing or compared.left_over):
+            self.media.mend(self.gallery, compared)
+            self._record("mend-media", written=len(compared.missing), deleted=len(compared.left_over))
+        return compared
+
     def close(self) -> None:
         """Close the gallery."""
+        if self.media is not None:
+            self.media.close()
         self.gallery.close()
 
     def __enter__(self) -> Self:
