@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from likeness.intake import STEPS
 from likeness.intake.queues import open_queue
 
 
@@ -30,7 +31,7 @@ def letters(queue_path) -> list[str]:
 def test_the_depth_of_each_step_is_counted(cli, letters):
     shown = cli("queue", "depth", "--json")
     assert (shown.code, shown.lines[0]) == (0, {"queue": "detect", "ready": 1, "waiting": 0, "leased": 1, "dead": 2})
-    assert [line["queue"] for line in shown.lines] == ["detect", "identify", "tell"]
+    assert [line["queue"] for line in shown.lines] == list(STEPS)
     assert cli("queue", "depth", "detect").out.split() == [
         "queue", "ready", "waiting", "leased", "dead", "detect", "1", "0", "1", "2",
     ]  # fmt: skip
