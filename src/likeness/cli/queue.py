@@ -25,9 +25,9 @@ _SHOWN = 100  # letters of a message in a table
 def queue() -> None:
     """Show what waits in the queues of arrivals, and look after dead letters.
 
-    The setting `queue` says where they are. Each step of the pipeline has a queue of its name; `likeness queue depth` lists them.
-    A message that could not be dealt with, after several attempts or for good, is a dead letter; it is kept with its
-    reason until it is revived or dropped.
+    The setting `queue` says where they are. Each step of the pipeline has a queue of its name; `likeness queue depth`
+    lists them. A message that could not be dealt with, after several attempts or for good, is a dead letter; it is
+    kept with its reason until it is revived or dropped.
     """
 
 
