@@ -16,7 +16,7 @@ SDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\nm=video 0 RTP/AVP 3
 
 
 class RtspServer:
-    """Plays a file to whoever comes, at `bytes_per_s`; hangs up at its end, or after `most_s`, and waits for the next.
+    """Plays a file of so many seconds to whoever comes; hangs up at its end, or after `most_s`, and waits for the next.
 
     `visits` counts those who were played to; `password` asks for one (which no client here has).
     """

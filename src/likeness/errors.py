@@ -202,9 +202,10 @@ class FaceRejected(FaceError):
 
 
 class VideoUnusable(InputError):
-    """A video does not become frames, or none of its frames can be used."""
+    """A video does not become frames, or none of its frames can be used; `clip` says what is wrong with each."""
 
     code, exit_code = "video_unusable", 3
+    clip: Mapping[str, object] | None = None
 
 
 class ObjectTooLarge(InputError):

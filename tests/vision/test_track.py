@@ -107,10 +107,14 @@ def test_a_faint_face_goes_on_with_a_track_but_begins_none():
     assert follow([[face(100, score=0.5)]]) == [(None,)]
 
 
+def test_frames_that_come_rarely_are_still_one_track():
+    tracker = Tracker(unlike)
+    assert [tracker.update([face(100, who=0)], 2.1 * n).tracks for n in range(4)] == [(1,)] * 4
+
+
 def test_a_track_is_said_to_end_once():
     tracker = Tracker()
     tracker.update([face(100), face(300)], 0.0)
-    assert tracker.update([face(100)], 0.6).ended == ()
-    assert tracker.update([face(100)], 1.2).ended == (2,)
+    assert [tracker.update([face(100)], 0.4 * n).ended for n in range(1, 5)] == [(), (), (2,), ()]
     assert tracker.end() == (1,)
     assert tracker.end() == ()

@@ -1,25 +1,28 @@
-"""`likeness enroll`: photos into the gallery, one outcome a photo."""
+"""`likeness enroll`: photos and videos into the gallery, one outcome each."""
 
 from __future__ import annotations
 
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import count
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from likeness.cli.flags import Flags, common_options, pick_option, progress_option
+from likeness.cli.flags import Flags, common_options, every_option, pick_option, progress_option
 from likeness.cli.output import about, counted
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
-    from likeness.service import EnrolOptions, Outcome, People
+    from likeness.service import EnrolOptions, FoundPhoto, Outcome, People
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +66,15 @@ def record_options(command: F) -> F:
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--name", help="Whose photos these are; without it folder or file names say so.")
 @look_options
+@every_option
+@click.option(
+    "--keep",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Of a video, keep so many pictures at most.",
+)
 @record_options
 @common_options
 @click.pass_obj
@@ -74,48 +86,74 @@ def enroll(
     largest: bool,
     gate: bool,
     again: bool,
+    every_s: float,
+    keep: int,
     consent: str | None,
     retain_until: datetime | None,
     verbose: bool,
 ) -> int:
-    """Put the people of photos into the gallery.
+    """Put the people of photos and videos into the gallery.
 
-    PATH is a photo, a folder with a folder for each person (Anna_Lee/…), or a folder of photos named after people
-    (Anna_Lee_0001.jpg). The first folder below PATH names the person: Anna_Lee/2023/x.jpg is Anna Lee's, and of
+    PATH is a photo or video, a folder with a folder for each person (Anna_Lee/…), or a folder of photos named after
+    people (Anna_Lee_0001.jpg). The first folder below PATH names the person: Anna_Lee/2023/x.jpg is Anna Lee's, and of
     train/Anna_Lee/x.jpg PATH is train. A file profile.json (a JSON object) in a person's folder is taken into their
     profile.
 
-    Photos enrolled or refused before are skipped: run the same command again to go on where it was stopped.
+    Of a video's first 30 seconds the good frames of one person become one enrolled face, with the best and most varied
+    of them as its pictures; --pick says who is meant where it shows several people.
+
+    Photos and videos enrolled or refused before are skipped: run the same command again to go on where it was stopped.
     """
     from likeness.service import find_photos
 
-    options = enrol_options(pick, largest, gate, again, consent, retain_until)
+    options = replace(enrol_options(pick, largest, gate, again, consent, retain_until), every_s=every_s, keep=keep)
     photos = list(find_photos(paths, name=name, named=True))
-    return take(flags, lambda people, stop: people.enroll(photos, options, stop=stop), len(photos), verbose=verbose)
+
+    def begin(people: People, stop: Callable[[], bool], on_frame: Callable[[], None]) -> Iterable[Outcome]:
+        return people.enroll(photos, options, stop=stop, on_frame=on_frame)
+
+    return take(flags, begin, len(photos), verbose=verbose, frames=_expected(photos, every_s))
+
+
+def _expected(photos: Iterable[FoundPhoto], every_s: float) -> int:
+    """About how many frames of videos there are to look at."""
+    from likeness.data.photofiles import is_photo
+    from likeness.service.clips import LONGEST_S
+    from likeness.vision.video import expected_frames, is_video
+
+    videos = [photo.path for photo in photos if photo.error is None and not is_photo(Path(photo.path).name)]
+    return sum(expected_frames(path, every_s, LONGEST_S) or 0 for path in videos if is_video(path))
 
 
 def take(
     flags: Flags,
-    begin: Callable[[People, Callable[[], bool]], Iterable[Outcome]],
+    begin: Callable[[People, Callable[[], bool], Callable[[], None]], Iterable[Outcome]],
     total: int,
     *,
     verbose: bool,
     things: tuple[str, str] = ("photo", "photos"),
+    frames: int = 0,
 ) -> int:
     """Show what becomes of `total` things that are put into the gallery, and sum it up; the command's exit code.
 
-    `begin` is given the gallery and what tells whether to stop, and gives an outcome for each thing.
+    `begin` is given the gallery, what tells whether to stop, and what to call for each frame of a video, of which
+    there are about `frames`; it gives an outcome for each thing.
     """
-    tally = Tally()
+    tally, looked = Tally(), count()
     with (
         flags.people(create=True, many=True) as people,
         flags.output.progress("enrolling") as progress,
         stopping() as stop,
     ):
-        for outcome in begin(people, stop):
+
+        def on_frame() -> None:
+            progress(min(tally.photos + next(looked) + 1, total + frames), total + frames)
+
+        for outcome in begin(people, stop, on_frame):
             tally.add(outcome)
             _show(flags.output, outcome, verbose=verbose, shown=tally.refused)
-            progress(tally.photos, total)
+            if not frames:
+                progress(tally.photos, total)
     stopped = tally.photos < total
     _summarise(flags.output, tally, total, stopped=stopped, things=things)
     if stopped:
@@ -223,6 +261,8 @@ def _show(output: Output, outcome: Outcome, *, verbose: bool, shown: int) -> Non
         return
     for warning in outcome.warnings:
         output.warn(f"warning: {warning}")
+    if outcome.clip is not None:
+        output.text(f"{outcome.path}: {clip_words(outcome.clip)}")
     if outcome.error is not None:
         if verbose or shown <= REFUSALS_SHOWN:
             output.text(f"refused    {about(outcome.path, outcome.error['message'])}")
@@ -231,6 +271,16 @@ def _show(output: Output, outcome: Outcome, *, verbose: bool, shown: int) -> Non
     elif verbose:
         note = f" ({outcome.note})" if outcome.note else ""
         output.text(f"{outcome.status:<10} {outcome.path}: {outcome.name}{note}")
+
+
+def clip_words(clip: Mapping[str, Any]) -> str:
+    """`60 frames: 8 kept, 40 more good ones, 12 refused (9 blurred, 3 no face)`."""
+    reasons = ", ".join(f"{number} {code.replace('_', ' ')}" for code, number in clip["refused"].items())
+    refused = sum(clip["refused"].values())
+    parts = [f"{clip['kept']} kept", f"{clip['spare']} more good ones"] if clip["kept"] else []
+    parts.append(f"{refused} refused ({reasons})" if refused else "none refused")
+    cut = f"; what comes after {clip['read_s']:.0f} s was not looked at" if "read_s" in clip else ""
+    return f"{counted(clip['frames'], 'frame', 'frames')}: {', '.join(parts)}{cut}"
 
 
 def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool, things: tuple[str, str]) -> None:

@@ -114,11 +114,39 @@ def pick_option(default: str = "largest") -> Callable[[F], F]:
     """`--pick`, which goes to the command."""
     return click.option(
         "--pick",
-        type=click.Choice(["only", "largest", "central"]),
+        type=_Pick(),
         default=default,
         show_default=True,
-        help="Of several faces: refuse unless one stands out (only), or take the largest or the most central.",
+        help="Of several faces: refuse unless one stands out (only), or take the largest, the most central, or the "
+        "N-th by size; of a video, of several people.",
     )
+
+
+class _Pick(click.ParamType[Any]):
+    """`only`, `largest`, `central`, or a number from 1 on."""
+
+    name = "only|largest|central|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word, or the number."""
+        if value in ("only", "largest", "central") or isinstance(value, int):
+            return value
+        if value.isdecimal() and int(value):
+            return int(value)
+        self.fail(f"{value!r} is none of only, largest, central, and no number from 1 on", param, ctx)
+
+
+def every_option(command: F) -> F:
+    """Give a command `--every`, the step from one frame of a video to the next."""
+    return click.option(
+        "--every",
+        "every_s",
+        type=click.FloatRange(0.01, 60),
+        default=0.1,
+        show_default=True,
+        metavar="SECONDS",
+        help="Of a video, look at a frame so often.",
+    )(command)
 
 
 def attributes_option(command: F) -> F:

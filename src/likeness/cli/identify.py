@@ -1,19 +1,28 @@
-"""`likeness identify`: who is on photos, and how sure that is."""
+"""`likeness identify`: who is on photos and videos, and how sure that is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from likeness.cli.apparent import apparent_line
-from likeness.cli.flags import Flags, attributes_option, common_options, progress_option, threshold_options
-from likeness.cli.output import bounded, chance
+from likeness.cli.flags import (
+    Flags,
+    attributes_option,
+    common_options,
+    every_option,
+    progress_option,
+    threshold_options,
+)
+from likeness.cli.identify_lines import answer_lines
 
 if TYPE_CHECKING:
+    from likeness.cli.identify_video import VideoOptions
     from likeness.cli.output import Output
+    from likeness.service import FoundPhoto
     from likeness.service.people import Identified, People
-    from likeness.types import Answer
 
 PARTLY = 3
 
@@ -21,23 +30,57 @@ PARTLY = 3
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--embeddings", is_flag=True, help="With --json: the faces' embeddings too.")
+@every_option
+@click.option("--for", "for_s", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Of a video, look no longer.")
+@click.option(
+    "--annotate",
+    metavar="OUT",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the video with boxes, names and probabilities: OUT is a .mp4, .mov or .mkv.",
+)
 @attributes_option
 @threshold_options
 @progress_option
 @common_options
 @click.pass_obj
-def identify(flags: Flags, paths: tuple[str, ...], embeddings: bool) -> int:
-    """Say who is on photos, and how sure that is.
+def identify(
+    flags: Flags, paths: tuple[str, ...], embeddings: bool, every_s: float, for_s: float | None, annotate: Path | None
+) -> int:
+    """Say who is on photos and videos, and how sure that is.
 
-    PATH is a photo or a folder of photos. Each face gets an answer: match, unsure or unknown, with the reason, the
-    probability that it is the person, and the share of strangers for whom somebody in the gallery scores as high.
+    PATH is a photo, a video, a folder of them, a stream's address (rtsp://…, http://…, udp://…, tcp://…), or camera
+    (camera:1 is the second one). Each face gets an answer: match, unsure or unknown, with the reason, the probability
+    that it is the person, and the share of strangers for whom somebody in the gallery scores as high.
+
+    In a video faces are followed, and each track has one answer, when it ends; of a camera or stream a first one as
+    soon as it is sure. Ctrl-C ends a camera or stream in good order.
     """
+    from likeness.cli.identify_video import VideoOptions, sort_out, watch
     from likeness.service import find_photos
+    from likeness.vision.video import is_video
 
-    photos = list(find_photos(paths))
-    failed = 0
-    with flags.people(many=len(photos) > 1) as people, flags.output.progress("identifying") as progress:
+    options = VideoOptions(every_s, for_s, annotate, embeddings)
+    paths_of_files, live = sort_out(paths, options)
+    if live is not None:
+        with flags.people() as people:
+            _warn_of_rate(flags, people)
+            return watch(flags, people, live, options)
+    photos = list(find_photos(paths_of_files))
+    videos = [photo.path for photo in photos if photo.error is None and is_video(photo.path)]
+    if annotate is not None and len(videos) != 1:
+        raise click.UsageError(f"--annotate writes one video, but {len(videos)} are given")
+    moving = set(videos)
+    photos = [photo for photo in photos if photo.path not in moving]
+    with flags.people(many=len(photos) > 1 or bool(videos)) as people:
         _warn_of_rate(flags, people)
+        codes = [_identify_photos(flags, people, photos, embeddings)]
+        codes += _identify_videos(flags, people, videos, options)
+    return max(codes)
+
+
+def _identify_photos(flags: Flags, people: People, photos: Sequence[FoundPhoto], embeddings: bool) -> int:
+    failed = 0
+    with flags.output.progress("identifying") as progress:
         for done, found in enumerate(people.identify(photos), start=1):
             failed += found.photo.error is not None
             if flags.output.as_json:
@@ -46,6 +89,25 @@ def identify(flags: Flags, paths: tuple[str, ...], embeddings: bool) -> int:
                 _show(flags.output, found, people.recognizer.calibration.floor)
             progress(done, len(photos))
     return PARTLY if failed else 0
+
+
+def _identify_videos(flags: Flags, people: People, videos: Sequence[str], options: VideoOptions) -> Iterator[int]:
+    """Each video's exit code; one that was interrupted is the last."""
+    from likeness.cli.identify_video import INTERRUPTED, identify_file
+    from likeness.errors import VideoUnusable
+
+    for path in videos:
+        try:
+            code = identify_file(flags, people, path, options)
+        except VideoUnusable as error:
+            if flags.output.as_json:
+                flags.output.json({"path": path, "error": error.as_dict()})
+            else:
+                flags.output.failed(path, error.as_dict())
+            code = PARTLY
+        yield code
+        if code == INTERRUPTED:
+            return
 
 
 def _warn_of_rate(flags: Flags, people: People) -> None:
@@ -71,35 +133,3 @@ def _show(output: Output, found: Identified, floor: float) -> None:
     for answer in found.answers:
         for line in answer_lines(answer, floor):
             output.text(f"  {line}")
-
-
-def answer_lines(answer: Answer, floor: float) -> list[str]:
-    """An answer in words: decision, numbers, reason, apparent age, what is wrong with the picture, who else it may be.
-
-    At the calibration's `floor` a rate is a bound.
-    """
-    from likeness.service.choosing import explain
-
-    quality = answer.face.quality
-    looks = [f"  {line}"] if (line := apparent_line(answer.face)) else []
-    poor = [] if quality.passes else [f"  below the quality gate: {explain(quality)}"]
-    best = answer.match
-    if best is None:
-        return [f"unknown: {answer.reason}", *looks, *poor]
-    said = {
-        "match": best.name,
-        "unsure": f"unsure, perhaps {best.name}",
-        "unknown": f"unknown (nearest: {best.name})",
-    }[answer.decision]
-    lines = [
-        said,
-        f"  probability {chance(best.probability)}, "
-        f"false-positive rate {bounded(best.fpir, best.fmr, floor)}, similarity {best.similarity:.3f}",
-        f"  because {answer.reason}",
-        *looks,
-        *poor,
-    ]
-    others = [f"{match.name} {match.similarity:.3f}" for match in answer.runners_up[:2]]
-    if others:
-        lines.append(f"  next: {', '.join(others)}")
-    return lines

@@ -46,7 +46,7 @@ def face_recognition(
     encodings = read_encodings(path)
     return take(
         flags,
-        lambda people, stop: import_encodings(people, encodings, path.name, options, stop=stop),
+        lambda people, stop, on_frame: import_encodings(people, encodings, path.name, options, stop=stop),
         len(encodings),
         verbose=verbose,
         things=("encoding", "encodings"),
@@ -88,7 +88,7 @@ def compreface(
     """
     options = enrol_options(pick, largest, gate, again, consent, retain_until)
     photos, total = _found(flags, source, key, service)
-    return take(flags, lambda people, stop: people.enroll(photos, options, stop=stop), total, verbose=verbose)
+    return take(flags, lambda people, stop, on_frame: people.enroll(photos, options, stop=stop), total, verbose=verbose)
 
 
 def _found(flags: Flags, source: str, key: str | None, service: str | None) -> tuple[Any, int]:

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "enroll": ("enroll", "Put the people of photos into the gallery."),
-    "identify": ("identify", "Say who is on photos, and how sure that is."),
+    "enroll": ("enroll", "Put the people of photos and videos into the gallery."),
+    "identify": ("identify", "Say who is on photos, videos or a camera, and how sure that is."),
     "twins": ("twins", "Find the people who look most like a face."),
     "verify": ("verify", "Say whether two photos show one person."),
     "describe": ("describe", "Find the faces on photos: boxes, landmarks, quality, embeddings."),

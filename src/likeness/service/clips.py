@@ -84,19 +84,12 @@ class ChosenClip:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        counts = Counter(each.outcome for each in self.verdicts)
-        refused = Counter(each.code for each in self.verdicts if each.outcome == "refused")
-        data: dict[str, Any] = {
-            "frames": len(self.verdicts),
-            "kept": counts["kept"],
-            "spare": counts["spare"],
-            "refused": dict(sorted(refused.items())),
+        data: dict[str, Any] = _summary(self.verdicts) | {
             "people": self.people,
             "pictures": [
                 {"time_s": round(self.times_s[each.frame], 3), "quality": round(each.face.quality.score, 4)}
                 for each in self.kept
             ],
-            "each_frame": [each.as_dict() for each in self.verdicts],
         }
         return data if self.cut_s is None else data | {"read_s": self.cut_s}
 
@@ -234,7 +227,21 @@ def _verdicts(
 def _unusable(verdicts: Sequence[Verdict], frames: int) -> VideoUnusable:
     reasons = [each.message.split(" (")[0] for each in verdicts]
     usual = max(dict.fromkeys(reasons), key=reasons.count)
-    return VideoUnusable(
+    error = VideoUnusable(
         f"none of the video's {frames} frames can be used: on most, {usual}",
         hint="sit in even light, look at the camera, and turn your head slowly",
     )
+    error.clip = _summary(verdicts)
+    return error
+
+
+def _summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    counts = Counter(each.outcome for each in verdicts)
+    refused = Counter(each.code for each in verdicts if each.outcome == "refused")
+    return {
+        "frames": len(verdicts),
+        "kept": counts["kept"],
+        "spare": counts["spare"],
+        "refused": dict(sorted(refused.items())),
+        "each_frame": [each.as_dict() for each in verdicts],
+    }

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import simplejpeg
 
-from likeness.errors import ExtraMissing, FaceOfAnother, InputError, LikenessError, PersonNotFound
+from likeness.errors import ExtraMissing, FaceOfAnother, InputError, LikenessError, PersonNotFound, VideoUnusable
 from likeness.gallery.base import Gallery, NewFace, PhotoNote
 from likeness.gallery.identity import clean_name
 from likeness.recognizer import Recognizer
@@ -407,7 +407,8 @@ def _storable(path: str) -> str:
 
 
 def _refused(photo: FoundPhoto, error: LikenessError, sha256: str | None, tag: str) -> _Look:
-    outcome = Outcome(photo.path, photo.name, "refused", error=error.as_dict())
+    clip = dict(error.clip) if isinstance(error, VideoUnusable) and error.clip is not None else None
+    outcome = Outcome(photo.path, photo.name, "refused", error=error.as_dict(), clip=clip)
     return _Look(outcome, sha256, refusal=error, tag=tag)
 
 

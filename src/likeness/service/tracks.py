@@ -26,7 +26,7 @@ BEST = 10
 """Frames of a track that its answer is made of, at most."""
 APART_S = 0.3
 """Frames nearer in time show much the same: of these the best one counts."""
-GOOD_FOR_FIRST = 3
+GOOD_FOR_FIRST = 2
 """After so many good frames a first answer is tried, then each time their number has doubled."""
 
 

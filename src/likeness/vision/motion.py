@@ -61,11 +61,6 @@ class Motion:
         self.mean = self.mean + gain * (measured(box) - self.mean[:, 0])[:, None]
         self.spread = self.spread - gain[:, :, None] * self.spread[:, None, 0, :]
 
-    def box(self) -> Box:
-        """The box expected (a square)."""
-        x, y, size = self.mean[0, 0], self.mean[1, 0], float(np.exp(self.mean[2, 0])) / 2
-        return (float(x - size), float(y - size), float(x + size), float(y + size))
-
     def _expected_spread(self, box: Box) -> Floats:
         noise = np.zeros((3, 2, 2))
         noise[:, 0, 0] = MEASURED**2

@@ -21,6 +21,8 @@ from likeness.vision.motion import Motion
 
 BRIDGED_S = 1.0
 """A face that was out of sight for no longer is still the same track."""
+FRAMES_BRIDGED = 2.5
+"""So many frames are bridged also where they come more rarely than that."""
 SURE = 0.85
 """From this detector's score on a face may begin a track."""
 FARTHEST = 16.0
@@ -78,10 +80,13 @@ class Tracker:
     bridged_s: float = BRIDGED_S
     _alive: list[_Track] = field(default_factory=list)
     _begun: int = 0
+    _last_s: float | None = None
 
     def update(self, faces: Sequence[Face], time_s: float) -> Step:
         """Take in the faces of the next frame, at `time_s`, which must not lie before the last one."""
-        ended = tuple(track.number for track in self._alive if time_s - track.seen_s > self.bridged_s + 1e-6)
+        step_s = 0.0 if self._last_s is None else time_s - self._last_s
+        patience_s, self._last_s = max(self.bridged_s, FRAMES_BRIDGED * step_s) + 1e-6, time_s
+        ended = tuple(track.number for track in self._alive if time_s - track.seen_s > patience_s)
         self._alive = [track for track in self._alive if track.number not in ended]
         for track in self._alive:
             track.motion.predict(time_s)
@@ -97,10 +102,6 @@ class Tracker:
             if found[place] is None:
                 found[place] = self._begin(faces[place], time_s)
         return Step(tuple(found), ended)
-
-    def expected(self) -> dict[int, tuple[float, float, float, float]]:
-        """Where each track's face was expected, or seen, at the last frame, by number."""
-        return {track.number: track.motion.box() for track in self._alive}
 
     def end(self) -> tuple[int, ...]:
         """The numbers of all tracks that are left, which end."""

@@ -101,14 +101,22 @@ def is_video(path: str | os.PathLike[str]) -> bool:
 
 def duration(source: bytes | str | os.PathLike[str]) -> float | None:
     """How long a video says that it lasts, in seconds; None where it does not say, or is none."""
-    import av
-
+    try:
+        import av
+    except ImportError:
+        return None
     with _opened(source) as file:
         try:
             with av.open(file, mode="r", format=_kind(file), options=CLOSED) as container:
                 return None if container.duration is None else container.duration / av.time_base
         except (av.FFmpegError, EOFError, VideoUnusable):
             return None
+
+
+def expected_frames(path: str | os.PathLike[str], every_s: float, most_s: float) -> int | None:
+    """About how many frames `read_frames` will give; None where the video does not say."""
+    lasts_s = duration(path)
+    return None if lasts_s is None else max(round(min(lasts_s, most_s) / every_s), 1)
 
 
 @contextmanager
