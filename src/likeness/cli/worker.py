@@ -33,10 +33,19 @@ LINE_EVERY_S = 10.0
 )
 @click.option("--drain", is_flag=True, help="End when nothing is left to do, instead of waiting for more.")
 @click.option("--threads", type=click.IntRange(0, 256), default=1, show_default=True, help="Cores; 0 takes all.")
+@click.option(
+    "--lease",
+    "lease_s",
+    type=click.FloatRange(1, 3600),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long what a killed worker had in its hands is left with it.",
+)
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Answer Prometheus there, on this machine.")
 @common_options
 @click.pass_obj
-def worker(flags: Flags, /, steps: str, drain: bool, threads: int, metrics_port: int | None) -> None:
+def worker(flags: Flags, /, steps: str, drain: bool, threads: int, lease_s: float, **options: Any) -> None:
     """Answer photos that arrive by themselves: from `likeness watch`, buckets' events, or the API's jobs.
 
     A photo passes four queues: detect (its faces are found and cut out), identify (age, gender, who they are; the
@@ -54,9 +63,9 @@ def worker(flags: Flags, /, steps: str, drain: bool, threads: int, metrics_port:
 
     settings = flags.settings.model_copy(update={"threads": threads})
     counts: Counter[tuple[str, str]] = Counter()
-    note = _note(flags, counts, metrics_port)
+    note = _note(flags, counts, options["metrics_port"])
     with open_people(settings, create=True, actor="worker", say=flags.output.say) as people:
-        working = open_worker(people, settings, wanted, note=note)
+        working = open_worker(people, settings, wanted, note=note, lease_s=lease_s)
         try:
             with _stopping() as stop:
                 flags.output.say(f"Working: {', '.join(wanted)}")

@@ -42,12 +42,14 @@ class Worker:
 
     Attributes:
         note: told of each batch.
+        lease_s: how long what is in its hands stays with it after it was killed, before another takes it up.
     """
 
     shop: Workshop
     queues: Mapping[str, Queue]
     steps: tuple[Step, ...]
     note: Note = lambda step, outcome, count, seconds: None
+    lease_s: float = LEASE_S
     _held: dict[tuple[str, str], Message] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _error: BaseException | None = None
@@ -126,7 +128,7 @@ class Worker:
     def _once(self, step: Step, wait_s: float) -> bool:
         """One batch of a step; whether there was any."""
         queue = self.queues[step.name]
-        messages = queue.receive(step.together, wait_s=wait_s)
+        messages = queue.receive(step.together, wait_s=wait_s, lease_s=self.lease_s)
         if not messages:
             return False
         began = time.perf_counter()
@@ -187,12 +189,12 @@ class Worker:
     def _keep(self, ended: threading.Event) -> None:
         """Keep the leases of what is in hand, and the house."""
         due = time.monotonic()
-        while not ended.wait(LEASE_S / 3):
+        while not ended.wait(self.lease_s / 3):
             try:
                 with self._lock:
                     held = list(self._held.items())
                 for (step, _), message in held:
-                    self.queues[step].extend(message)
+                    self.queues[step].extend(message, self.lease_s)
                 if time.monotonic() >= due:
                     self.tidy()
                     due = time.monotonic() + HOUSEKEEPING_S
@@ -209,7 +211,9 @@ class Worker:
         self.shop.records.forget_before(datetime.now(UTC) - kept)
 
 
-def open_worker(people: People, settings: Settings, steps: Sequence[str], *, note: Note | None = None) -> Worker:
+def open_worker(
+    people: People, settings: Settings, steps: Sequence[str], *, note: Note | None = None, lease_s: float = LEASE_S
+) -> Worker:
     """A worker for some steps, with all the queues that they need.
 
     Raises:
@@ -218,7 +222,7 @@ def open_worker(people: People, settings: Settings, steps: Sequence[str], *, not
     """
     shop = Workshop(people, open_records(settings.records), open_storage(settings.spool), settings)
     queues = {name: open_queue(settings.queue, name) for name in STEPS}
-    worker = Worker(shop, queues, tuple(KINDS[name](shop) for name in STEPS if name in steps))
+    worker = Worker(shop, queues, tuple(KINDS[name](shop) for name in STEPS if name in steps), lease_s=lease_s)
     if note is not None:
         worker.note = note
     return worker
