@@ -240,6 +240,9 @@ WRONG = [
     ("DELETE", "/faces/6b135f5b-a365-4522-b1f1-4c9ac2dd0728", {}, 404, 44),
     ("DELETE", "/faces/17", {}, 400, 26),
     ("POST", "/embeddings/recognize", {"json": {"embeddings": [[1.0, 2.0]]}}, 400, 26),
+    ("POST", "/embeddings/recognize", {"json": {"embeddings": [[]] * 5000}}, 400, 26),
+    ("POST", "/embeddings/recognize", {"content": b"{" + b"," * 5_000_000}, 400, 26),
+    ("POST", "/subjects", {"json": {"subject": "x" * 600_000}}, 413, 0),
     ("GET", "/nothing", {}, 404, 0),
 ]
 

@@ -44,6 +44,14 @@ def test_a_person_is_renamed_merged_described_and_erased(api, names):
     assert api.get("/v1/people/Ada").json()["error"]["code"] == "person_not_found"
 
 
+def test_plain_json_is_taken_up_to_a_length_so_that_nobody_waits_while_it_is_parsed(api, names):
+    long = b'{"a": [' + b"[]," * 200_000 + b"1]}"
+    as_json = {"content-type": "application/json"}
+    for content in (long, iter([long[:300_000], long[300_000:]])):
+        answer = api.put(f"/v1/people/{names[0]}/profile", content=content, headers=as_json)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
 def test_pictures_are_listed_shown_and_erased(api, names):
     listed = api.get(f"/v1/people/{names[0]}/pictures").json()
     path = f"/v1/people/{names[0]}/pictures/{listed[0]['id']}"

@@ -56,6 +56,16 @@ def test_a_field_that_is_not_known_or_lacks_is_named(api, probe):
     assert api.post("/v1/identify", json={}).json()["error"]["details"]["fields"][0]["field"] == "photo"
 
 
+def test_a_request_of_very_many_wrong_values_is_refused_as_a_whole(api):
+    for path, field in (("identify", "photo"), ("people", "photos"), ("enrolments", "people")):
+        body = b'{"%s": [' % field.encode() + b"1," * 30_000 + b"1]}"
+        answer = api.post(f"/v1/{path}", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 422
+        assert answer.json()["error"]["details"]["fields"] == [
+            {"field": "body", "message": "expected at most 20,000 values"}
+        ]
+
+
 def test_the_server_lives_and_is_ready(api):
     assert api.get("/v1/health").json()["status"] == "ok"
     assert api.get("/v1/ready").json() == {"status": "ready", "waiting": 0, "reasons": []}

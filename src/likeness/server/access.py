@@ -10,12 +10,15 @@ from fastapi import Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from likeness.errors import KeyInvalid, KeyMissing, ScopeMissing
+from likeness.errors import BodyTooLarge, KeyInvalid, KeyMissing, ScopeMissing
 from likeness.server.keys import KeyStore, Scope
 from likeness.server.refusals import Refusals, Why
 
 LOCAL_ACTOR = "api:local"
 """What the audit trail calls those who ask without a key, on the same machine."""
+
+MOST_PLAIN_BYTES = 1 << 19
+"""Of JSON without photos, such as a profile card."""
 
 _NEEDED: dict[Any, Scope] = {}
 """The scope that each dependency made by `require` asks for."""
@@ -118,7 +121,8 @@ def _admit(request: Request, scope: Scope) -> str:
 class KeyFirst(APIRoute):
     """A route that looks at the key before it reads the body: nobody without one has the server hold or parse theirs.
 
-    FastAPI by itself reads the body first, and asks dependencies in the order of a function's parameters.
+    FastAPI by itself reads the body first, and asks dependencies in the order of a function's parameters. What it
+    parses by itself (`Body`) it parses while everybody waits, so that must be short; `uploads.read` takes long ones.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -129,6 +133,8 @@ class KeyFirst(APIRoute):
         async def first_the_key(request: Request) -> Response:
             for scope in needed:
                 _admit(request, scope)
+            if self.body_field is not None and len(await request.body()) > MOST_PLAIN_BYTES:
+                raise BodyTooLarge(f"the request has more than {MOST_PLAIN_BYTES:,} bytes, and brings no photos")
             return await answer(request)
 
         return first_the_key

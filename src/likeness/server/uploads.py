@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
@@ -98,7 +98,13 @@ DataField = Annotated[
 
 
 class PhotoForm(BaseModel):
-    """A request that brings photos, as a multipart form or as JSON. Fields are plain, or lists of plain values."""
+    """A request that brings photos, as a multipart form or as JSON. Fields are plain, or lists of plain values.
+
+    Attributes:
+        most_parts: about how many values its JSON may hold; each wrong one is an error of its own, which takes time.
+    """
+
+    most_parts: ClassVar[int] = 20_000
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, frozen=True)
 
@@ -118,6 +124,8 @@ def read(model: type[M]) -> Callable[[Request], Coroutine[Any, Any, M]]:
             return _validated(partial(model.model_validate, values))
         if kind in ("application/json", ""):
             body = await request.body()
+            if body.count(b",") > model.most_parts:
+                raise _wrong("body", f"expected at most {model.most_parts:,} values")
             return await run_in_threadpool(_validated, partial(model.model_validate_json, body, strict=True))
         raise HTTPException(415)
 
@@ -193,12 +201,12 @@ async def all_bytes_of(pictures: tuple[Picture, ...], fetcher: Fetcher) -> list[
     return found
 
 
-def body_of(model: type[PhotoForm], *, json: bool = True) -> dict[str, Any]:
+def body_of(model: type[PhotoForm], *, form: bool = True) -> dict[str, Any]:
     """What OpenAPI says of a request of that model, for a route's `openapi_extra`."""
     schema = model.model_json_schema()
-    content = {"multipart/form-data": {"schema": _as_form(schema)}}
-    if json:
-        content["application/json"] = {"schema": schema}
+    content = {"application/json": {"schema": schema}}
+    if form:
+        content["multipart/form-data"] = {"schema": _as_form(schema)}
     return {"requestBody": {"required": True, "content": content}}
 
 

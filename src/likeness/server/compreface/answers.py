@@ -22,6 +22,7 @@ from likeness.server.failures import Failure
 from likeness.types import Face
 
 FAILURES = errors(always=(400, 403, 404, 429, 503), model=FailedAnswer)
+BODY_FAILURES = errors(413, always=(400, 403, 404, 429, 503), model=FailedAnswer)
 PHOTO_FAILURES = errors(413, 415, always=(400, 403, 404, 429, 503), model=FailedAnswer)
 
 _DIGITS = 5

@@ -10,9 +10,11 @@ from likeness.server.schemas import Answering, Unit
 from likeness.server.uploads import DataField, PhotoForm
 
 _Number = Annotated[float, Field(ge=-1e6, le=1e6)]
-Vector = Annotated[list[_Number], Field(min_length=1, max_length=4096)]
+LONGEST_VECTOR = 4096
 MOST_PREDICTIONS = 1000
 MOST_EMBEDDINGS = 1000
+Vector = Annotated[list[_Number], Field(min_length=1, max_length=LONGEST_VECTOR, fail_fast=True)]
+_MOST_PARTS = MOST_EMBEDDINGS * LONGEST_VECTOR + LONGEST_VECTOR
 
 
 class FileForm(PhotoForm):
@@ -38,17 +40,23 @@ class SubjectBody(BaseModel):
     subject: str = Field(min_length=1, max_length=200)
 
 
-class EmbeddingsBody(BaseModel):
+class EmbeddingsBody(PhotoForm):
     """Embeddings, as the plugin `calculator` gives them."""
 
-    embeddings: list[Vector] = Field(max_length=MOST_EMBEDDINGS)
+    model_config = ConfigDict(extra="ignore")
+    most_parts = _MOST_PARTS
+
+    embeddings: list[Vector] = Field(max_length=MOST_EMBEDDINGS, fail_fast=True)
 
 
-class TargetsBody(BaseModel):
+class TargetsBody(PhotoForm):
     """An embedding, and those it is compared with."""
 
+    model_config = ConfigDict(extra="ignore")
+    most_parts = _MOST_PARTS
+
     source: Vector
-    targets: list[Vector] = Field(max_length=MOST_EMBEDDINGS)
+    targets: list[Vector] = Field(max_length=MOST_EMBEDDINGS, fail_fast=True)
 
 
 class LookingQuery(BaseModel):

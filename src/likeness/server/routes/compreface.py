@@ -12,6 +12,7 @@ from likeness.server.access import KeyFirst
 from likeness.server.app import Part
 from likeness.server.compreface import collection
 from likeness.server.compreface.answers import (
+    BODY_FAILURES,
     FAILURES,
     PHOTO_FAILURES,
     Teller,
@@ -58,7 +59,10 @@ router = APIRouter(prefix="/api/v1", route_class=KeyFirst, tags=["compreface"])
 Subject = Annotated[str, Path(description="A subject's name.", min_length=1, max_length=200)]
 ImageId = Annotated[UUID, Path(description="Id of an example.")]
 File = Annotated[FileForm, Depends(read(FileForm))]
+Embeddings = Annotated[EmbeddingsBody, Depends(read(EmbeddingsBody))]
+Targets = Annotated[TargetsBody, Depends(read(TargetsBody))]
 _FILE = body_of(FileForm)
+_EMBEDDINGS, _TARGETS = (body_of(model, form=False) for model in (EmbeddingsBody, TargetsBody))
 
 
 def part() -> Part:
@@ -67,7 +71,7 @@ def part() -> Part:
     return Part(routers=(router,), shapes={f"/api/v1/{family}": shape for family in families})
 
 
-@router.post("/recognition/subjects", response_model=SubjectAnswer, status_code=201, responses=FAILURES)
+@router.post("/recognition/subjects", response_model=SubjectAnswer, status_code=201, responses=BODY_FAILURES)
 async def add_subject(actor: Enroller, here: Here, asked: Annotated[SubjectBody, Body()]) -> Any:
     """Add a subject without an example."""
     person = await here.call(actor, lambda people: people.create(asked.subject))
@@ -80,7 +84,7 @@ async def list_subjects(actor: Reader, here: Here) -> Any:
     return {"subjects": await here.call(actor, lambda people: [person.name for person in people.find()])}
 
 
-@router.put("/recognition/subjects/{subject}", response_model=UpdatedAnswer, responses=FAILURES)
+@router.put("/recognition/subjects/{subject}", response_model=UpdatedAnswer, responses=BODY_FAILURES)
 async def rename_subject(subject: Subject, actor: Enroller, here: Here, asked: Annotated[SubjectBody, Body()]) -> Any:
     """Rename a subject; where the new name is another one's, the two become one."""
     return {"updated": await here.call(actor, lambda people: collection.rename(people, subject, asked.subject))}
@@ -148,7 +152,7 @@ async def delete_example(image_id: ImageId, actor: Admin, here: Here) -> Any:
     return {"image_id": str(image_id), "subject": name}
 
 
-@router.post("/recognition/faces/delete", response_model=list[ExampleAnswer], responses=FAILURES)
+@router.post("/recognition/faces/delete", response_model=list[ExampleAnswer], responses=BODY_FAILURES)
 async def delete_some(actor: Admin, here: Here, asked: Annotated[list[UUID], Body(max_length=1000)]) -> Any:
     """Erase examples; those that are not there are passed over."""
     gone = await here.call(actor, lambda people: collection.erase_pictures(people, asked))
@@ -212,9 +216,14 @@ async def verify_example(
     )
 
 
-@router.post("/recognition/embeddings/recognize", response_model=RecognizeEmbeddingsAnswer, responses=FAILURES)
+@router.post(
+    "/recognition/embeddings/recognize",
+    response_model=RecognizeEmbeddingsAnswer,
+    responses=PHOTO_FAILURES,
+    openapi_extra=_EMBEDDINGS,
+)
 async def recognize_embeddings(
-    actor: Reader, here: Here, query: Annotated[PredictionsQuery, Query()], asked: Annotated[EmbeddingsBody, Body()]
+    actor: Reader, here: Here, query: Annotated[PredictionsQuery, Query()], asked: Embeddings
 ) -> Any:
     """Say which subjects each embedding is most like."""
     work = collection.name_vectors(asked.embeddings, max(query.prediction_count, CANDIDATES), actor)
@@ -229,18 +238,24 @@ async def recognize_embeddings(
 
 
 @router.post(
-    "/recognition/embeddings/faces/{image_id}/verify", response_model=VerifyEmbeddingsAnswer, responses=FAILURES
+    "/recognition/embeddings/faces/{image_id}/verify",
+    response_model=VerifyEmbeddingsAnswer,
+    responses=PHOTO_FAILURES,
+    openapi_extra=_EMBEDDINGS,
 )
-async def verify_embeddings_with_example(
-    image_id: ImageId, actor: Reader, here: Here, asked: Annotated[EmbeddingsBody, Body()]
-) -> Any:
+async def verify_embeddings_with_example(image_id: ImageId, actor: Reader, here: Here, asked: Embeddings) -> Any:
     """Say how probably each embedding is of the person of an example."""
     work = collection.compare_vectors(collection.face_id_of(image_id), asked.embeddings)
     return _matched(asked.embeddings, await here.call(actor, work))
 
 
-@router.post("/verification/embeddings/verify", response_model=VerifyEmbeddingsAnswer, responses=FAILURES)
-async def verify_embeddings(actor: Reader, here: Here, asked: Annotated[TargetsBody, Body()]) -> Any:
+@router.post(
+    "/verification/embeddings/verify",
+    response_model=VerifyEmbeddingsAnswer,
+    responses=PHOTO_FAILURES,
+    openapi_extra=_TARGETS,
+)
+async def verify_embeddings(actor: Reader, here: Here, asked: Targets) -> Any:
     """Say how probably each embedding is of the person of another one."""
     return _matched(asked.targets, await here.call(actor, collection.compare_vectors(asked.source, asked.targets)))
 

@@ -79,7 +79,7 @@ async def check(actor: Admin, here: Here) -> Any:
     return here.jobs.begin(Job("check", actor, work)).as_dict()
 
 
-@router.post("/gallery/re-embed", response_model=JobAnswer, status_code=202, responses=errors(404))
+@router.post("/gallery/re-embed", response_model=JobAnswer, status_code=202, responses=errors(404, 413))
 async def re_embed(actor: Admin, here: Here, asked: Annotated[ReEmbed, Body()]) -> Any:
     """Compute all embeddings anew with a model, and go on with it; a job.
 

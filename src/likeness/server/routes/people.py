@@ -32,7 +32,7 @@ router = APIRouter(prefix="/v1/people", route_class=KeyFirst)
 
 Whom = Annotated[str, Path(description="A person's id, or name.", min_length=1, max_length=200)]
 FaceId = Annotated[int, Path(description="Number of an enrolled picture.", ge=0, lt=2**63)]
-_KEY = {
+IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
@@ -72,7 +72,7 @@ class ProfileChange(Plain):
     response_model_exclude_unset=True,
     status_code=201,
     responses=errors(409, 413, 415) | {200: {"model": EnrolAnswer, "description": "Nothing new was added."}},
-    openapi_extra=body_of(PersonForm) | {"parameters": [_KEY]},
+    openapi_extra=body_of(PersonForm) | {"parameters": [IDEMPOTENCY_KEY]},
 )
 async def create_person(
     asked: Annotated[PersonForm, Depends(read(PersonForm))], actor: Enroller, here: Here, response: Response
@@ -90,7 +90,7 @@ async def create_person(
     response_model_exclude_unset=True,
     status_code=201,
     responses=errors(404, 409, 413, 415) | {200: {"model": EnrolAnswer, "description": "Nothing new was added."}},
-    openapi_extra=body_of(PicturesForm) | {"parameters": [_KEY]},
+    openapi_extra=body_of(PicturesForm) | {"parameters": [IDEMPOTENCY_KEY]},
 )
 async def add_pictures(
     person: Whom,
@@ -137,13 +137,13 @@ async def show_person(person: Whom, actor: Reader, here: Here) -> Any:
     return await here.call(actor, lambda people: people.show(person))
 
 
-@router.patch("/{person}", response_model=PersonAnswer, responses=errors(404, 409))
+@router.patch("/{person}", response_model=PersonAnswer, responses=errors(404, 409, 413))
 async def rename_person(person: Whom, change: Rename, actor: Enroller, here: Here) -> Any:
     """Give a person another name."""
     return (await here.call(actor, lambda people: people.rename(person, change.name))).as_dict()
 
 
-@router.post("/{person}/merge", response_model=PersonAnswer, responses=errors(404))
+@router.post("/{person}/merge", response_model=PersonAnswer, responses=errors(404, 413))
 async def merge_people(person: Whom, merge: Merge, actor: Enroller, here: Here) -> Any:
     """Give all faces of a person to another one, whose name stays."""
     return (await here.call(actor, lambda people: people.merge(person, merge.into))).as_dict()
@@ -200,13 +200,13 @@ async def show_profile(
     }
 
 
-@router.put("/{person}/profile", response_model=ProfileAnswer, responses=errors(404))
+@router.put("/{person}/profile", response_model=ProfileAnswer, responses=errors(404, 413))
 async def replace_profile(person: Whom, card: Annotated[dict[str, Any], Body()], actor: Enroller, here: Here) -> Any:
     """Take another profile card in place of the one that is there."""
     return _profile(await here.call(actor, lambda people: people.change_profile(person, whole=card)))
 
 
-@router.patch("/{person}/profile", response_model=ProfileAnswer, responses=errors(404))
+@router.patch("/{person}/profile", response_model=ProfileAnswer, responses=errors(404, 413))
 async def change_profile(person: Whom, change: ProfileChange, actor: Enroller, here: Here) -> Any:
     """Put and remove keys of a person's profile card; of two who put different keys at once, both win."""
     held = await here.call(actor, lambda people: people.change_profile(person, put=change.put, remove=change.remove))
