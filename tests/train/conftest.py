@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from continual_world import World, make_world
+from flow_world import Place
 from varied_people import Said, write_varied
 
 from likeness.bundle import PACKAGED, Bundle
@@ -15,7 +17,10 @@ from likeness.cli import run
 from likeness.data.crop import crop_dataset, open_cropper
 from likeness.data.dataset import Dataset, Facts
 from likeness.data.sources import open_source
+from likeness.evaluate.calibrate import calibrate_dataset
+from likeness.evaluate.calibrated import write_calibrated
 from likeness.settings import Settings
+from likeness.train.export import export_run
 from likeness.train.loop import train
 from likeness.train.recipe import load_recipe
 from likeness.vision.detect import Detector
@@ -83,3 +88,21 @@ def detector_teacher() -> Detector:
     """The day-one detector."""
     teacher: Detector = Bundle.read(PACKAGED / "mtcnn").load(threads=1)
     return teacher
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(short, hard, tmp_path_factory) -> Path:
+    """A network that has learnt little of faces, with probabilities that say so."""
+    folder = tmp_path_factory.mktemp("tiny-bundle") / "tiny"
+    made = export_run(short, folder, dataset=hard, name="tiny", licence="the tests' own").bundle
+    write_calibrated(made, calibrate_dataset(made, hard, cache=folder.parent / "cache"), None)
+    return folder
+
+
+@pytest.fixture
+def place(tiny_bundle, samples, tmp_path) -> Place:
+    """Eight people have arrived; nothing was refreshed yet."""
+    shutil.copytree(tiny_bundle, tmp_path / "models" / "tiny")
+    made = Place(tmp_path, samples)
+    made.arrive(0, 8)
+    return made

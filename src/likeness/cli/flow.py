@@ -99,6 +99,28 @@ def refresh(
     return REFUSED if strict and done["outcome"] == "not better" else 0
 
 
+@flow.command(short_help="Delete all that refreshes keep of a person.")
+@click.argument("person")
+@click.option("--folder", type=_FOLDER, help="Folder of the refreshes (setting flows_folder).")
+@common_options
+@click.pass_obj
+def forget(flags: Flags, person: str, folder: Path | None) -> None:
+    """Delete PERSON's crops, names and centres from the data set, the memories and the versions in the folder.
+
+    Delete the photos in the storage before, or the next refresh fetches them again. Versions on a hub are not reached.
+    """
+    from likeness.flows.home import Home
+
+    with needs_torch():
+        from likeness.flows.refresh import forget as forget_person
+    done = forget_person(Home(Path(folder or flags.settings.flows_folder).expanduser()), person)
+    if flags.output.as_json:
+        flags.output.json(done)
+        return
+    flags.output.text(f"Forgotten: {done['crops']} crops of the data set, {done['remembered']} of the memories.")
+    flags.output.say("Networks that learnt from them keep what they became; the storage and a hub were not touched.")
+
+
 @flow.command(short_help="Crop, train, export, calibrate, evaluate, card: a bundle by any recipe.")
 @click.argument("recipe")
 @click.option("--photos", type=_FOLDER, required=True, help="A folder for each person, or a cropped data set.")
@@ -154,6 +176,8 @@ def metaflow(name: str, arguments: tuple[str, ...]) -> None:
     if find_spec("metaflow") is None:
         raise ExtraMissing("flows on a cluster need the package metaflow", hint="pip install 'likeness[flows]'")
     file = Path(__file__).parent.parent / "flows" / f"{name}_flow.py"
+    if os.getuid() == 0:  # as in a container: Metaflow asks whose runs they are, and takes nobody called root
+        os.environ.setdefault("METAFLOW_USER", "likeness")
     sys.stdout.flush()
     # Its own process: Metaflow starts each step by the file's name and the arguments of the process.
     os.execv(sys.executable, [sys.executable, str(file), "--no-pylint", *arguments])  # noqa: S606

@@ -39,6 +39,8 @@ CURRENT, STATES, DATA, BUNDLES, MEMORIES, WORK, REPORTS = (
     "reports",
 )
 STATE, PHOTOS, BUNDLE = "state.json", "photos.csv", "bundle"
+ASIDE = "set-aside.csv"
+"""Of a report: the photos that were not taken, and why."""
 KEPT = 2
 """How many models are kept: the one in force, and the one to roll back to."""
 

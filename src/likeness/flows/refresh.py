@@ -11,12 +11,13 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from likeness.data.dataset import replace_file, storage_error
+from likeness.flows.forget import forget as _forget
 from likeness.flows.grow import grow
-from likeness.flows.home import Home, expect_offered
+from likeness.flows.home import ASIDE, Home, expect_offered
 from likeness.flows.judge import REPORT, judge
 from likeness.flows.learn import learn
 from likeness.flows.order import Facts, Order, Tell
@@ -37,7 +38,7 @@ PARTS: dict[str, Callable[[Work], Facts]] = {
     "embed": embed,
 }
 """What a refresh does, in order; a part finds what came of those before it in the work's record."""
-SUMMARY, ASIDE = "summary.json", "set-aside.csv"
+SUMMARY = "summary.json"
 NOTHING_NEW, GROWN, DECLINED, PUBLISHED = "nothing new", "data set grown", "not better", "published"
 
 
@@ -120,11 +121,14 @@ def finish(order: Order, settings: Settings) -> Facts:
 
 def roll_back(home: Home, settings: Settings, tell: Tell) -> Facts:
     """See `likeness.flows.publish.roll_back`; alone in the folder."""
-    home.state()  # where there is none, no folder is made
-    if not home.folder.is_dir():
+    with _alone_if_there(home):
         return _roll_back(home, settings, tell)
-    with _alone(home):
-        return _roll_back(home, settings, tell)
+
+
+def forget(home: Home, name: str) -> Facts:
+    """See `likeness.flows.forget.forget`; alone in the folder."""
+    with _alone_if_there(home):
+        return _forget(home, name)
 
 
 def summary(done: dict[str, Facts]) -> Facts:
@@ -159,3 +163,8 @@ def _alone(home: Home) -> AbstractContextManager[None]:
     from likeness.train.run import alone
 
     return alone(home.folder)
+
+
+def _alone_if_there(home: Home) -> AbstractContextManager[None]:
+    """Where there is no folder none is made."""
+    return _alone(home) if home.folder.is_dir() else nullcontext()
