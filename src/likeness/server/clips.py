@@ -7,6 +7,7 @@ enrols is given only what was chosen, so that nobody's enrolment waits for someb
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -25,6 +26,9 @@ LONGEST_S = 15.0
 """Of a video that is sent, so much is looked at."""
 TOGETHER = 4
 """Frames of one video that wait to be looked at."""
+AT_ONCE = 4
+"""Videos that are looked at: each is held in memory meanwhile, and more would only take longer."""
+_PLACES = threading.BoundedSemaphore(AT_ONCE)
 
 Ask = Callable[[Work], Awaitable[Any]]
 Tell = Callable[[int], None]
@@ -46,6 +50,17 @@ async def chosen_clip(
         VideoUnusable, NoFace, SeveralFaces: it cannot be used; see `likeness.service.clips`.
         ExtraMissing: the extra `video` is not installed. Overloaded: too much waits already.
     """
+    if not _PLACES.acquire(blocking=False):
+        busy = Overloaded(f"{AT_ONCE} videos are being looked at already")
+        busy.retry_after_s = LONGEST_S
+        raise busy
+    try:
+        return await _chosen(ask, people, data, options, tell)
+    finally:
+        _PLACES.release()
+
+
+async def _chosen(ask: Ask, people: People, data: bytes, options: EnrolOptions, tell: Tell) -> ChosenClip:
     frames = read_frames(data, every_s=options.every_s, most_s=LONGEST_S, side_px=FRAME_SIDE_PX)
     seen: list[SeenFrame] = []
     while group := await run_in_threadpool(_some, frames):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal
@@ -65,7 +65,13 @@ class Enrolled:
         return sum(outcome["status"] == "added" for outcome in self.outcomes)
 
 
-async def enrol(here: Context, actor: str, name: str, form: EnrolFields, pictures: Sequence[Picture]) -> Enrolled:
+Begin = Callable[[Context, str, EnrolFields, Sequence[Picture]], Awaitable[Enrol]]
+"""What makes work of a request: whose, how, and of what."""
+
+
+async def enrol(
+    here: Context, actor: str, name: str, form: EnrolFields, pictures: Sequence[Picture], *, work: Begin | None = None
+) -> Enrolled:
     """Enrol photos as somebody's; returns when what was added is durable, and known under the request's key.
 
     Under a key it goes on where the client has left: the answer is there when the request comes again.
@@ -80,15 +86,15 @@ async def enrol(here: Context, actor: str, name: str, form: EnrolFields, picture
         raise RequestInvalid(
             f"{len(pictures)} photos in one request, of {most} that may (serve_photos)", hint="POST /v1/enrolments"
         )
-    key = here.request.headers.get("idempotency-key")
+    key, work = here.request.headers.get("idempotency-key"), work or _work
     if key is not None:
-        return await here.replies.to_its_end(_enrol_once(here, actor, key, name, form, pictures))
-    begun = here.engine.enrol(await _work(here, name, form, pictures), actor)
+        return await here.replies.to_its_end(_enrol_once(here, actor, key, name, form, pictures, work))
+    begun = here.engine.enrol(await work(here, name, form, pictures), actor)
     return Enrolled([plain_outcome(outcome) for outcome in await here.wait(begun)])
 
 
 async def _enrol_once(
-    here: Context, actor: str, key: str, name: str, form: EnrolFields, pictures: Sequence[Picture]
+    here: Context, actor: str, key: str, name: str, form: EnrolFields, pictures: Sequence[Picture], work: Begin
 ) -> Enrolled:
     """Enrol photos, or give what became of them when the same request came before."""
     async with here.replies.once(actor, key) as place:
@@ -96,7 +102,7 @@ async def _enrol_once(
         kept = await run_in_threadpool(here.replies.find, place, request)
         if kept is not None:
             return Enrolled(kept, replayed=True)
-        begun = here.engine.enrol(await _work(here, name, form, pictures), actor)
+        begun = here.engine.enrol(await work(here, name, form, pictures), actor)
         plain = [plain_outcome(outcome) for outcome in await asyncio.wrap_future(begun)]
         await run_in_threadpool(here.replies.keep, place, request, plain)
         return Enrolled(plain)
@@ -110,7 +116,7 @@ async def _work(here: Context, name: str, form: EnrolFields, pictures: Sequence[
 
 def _digest(here: Context, name: str, form: EnrolFields, pictures: Sequence[Picture]) -> bytes:
     """A digest of what was asked: of photos by their address that address, whatever is there by now."""
-    stated = form.model_dump_json(include=set(EnrolFields.model_fields))
+    stated = form.model_dump_json(exclude={"name", "photos", "clip"})
     photos = [part for each in pictures for part in (("data", each.data) if each.url is None else ("url", each.url))]
     return digest_of([here.request.method, here.request.scope["path"], name, stated, *photos])
 
@@ -125,7 +131,7 @@ def found_photo(picture: Picture, name: str | None, data: bytes | InputError) ->
 def plain_outcome(outcome: Outcome) -> dict[str, Any]:
     """What became of a photo, without the name and file name, which the request holds."""
     facts = outcome.as_dict()
-    kept = ("status", "person_id", "face_id", "quality", "note", "error")
+    kept = ("status", "person_id", "face_id", "quality", "note", "error", "clip")
     return {name: facts[name] for name in kept if facts.get(name) is not None}
 
 

@@ -201,6 +201,35 @@ class PeopleAnswer(Answering):
     next: str | None = Field(description="Cursor of the next page; null on the last one.")
 
 
+class FrameOutcome(Answering):
+    """What became of one frame of a video."""
+
+    time_s: float
+    outcome: Literal["kept", "spare", "refused"]
+    code: str | None = None
+    message: str | None = None
+
+
+class FramePicture(Answering):
+    """A frame that was kept."""
+
+    time_s: float
+    quality: Unit
+
+
+class ClipOutcome(Answering):
+    """What became of a video's frames."""
+
+    frames: int = Field(description="Looked at.")
+    kept: int
+    spare: int = Field(description="Good ones that show nothing which those kept do not.")
+    refused: dict[str, int] = Field(description="By reason.")
+    each_frame: list[FrameOutcome]
+    people: int | None = None
+    pictures: list[FramePicture] | None = Field(None, description="Best first.")
+    read_s: float | None = Field(None, description="So much of a longer video was looked at.")
+
+
 class PhotoOutcome(Answering):
     """What became of one photo."""
 
@@ -211,6 +240,7 @@ class PhotoOutcome(Answering):
     quality: Unit | None = None
     note: str | None = None
     error: Reason | None = None
+    clip: ClipOutcome | None = Field(None, description="Of a video.")
 
 
 class EnrolAnswer(Answering):

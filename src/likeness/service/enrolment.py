@@ -188,7 +188,7 @@ class Enrolment:
 
     def _examine(self, photo: FoundPhoto) -> _Look:
         if photo.error is not None:
-            return _Look(Outcome(photo.path, photo.name, "refused", error=photo.error.as_dict()))
+            return replace(_refused(photo, photo.error, None, ""), refusal=None)
         sha256: str | None = None
         if photo.clip is not None or (photo.data is None and is_video(photo.path)):
             return self._examine_clip(photo)
