@@ -110,7 +110,7 @@ class Site:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no end of the answer within {self.timeout_s:g} s")
         length = answer.headers.get("Content-Length", "")
-        if length.isdigit() and int(length) != len(data):
+        if length.isdecimal() and length.lstrip("0") != str(len(data) or ""):
             raise ConnectionError("the answer broke off")
         return bytes(data)
 
@@ -159,9 +159,12 @@ def opener(*, redirects: bool) -> urllib.request.OpenerDirector:
 
 def shown(url: str) -> str:
     """An address for messages: without account, password and query, which may be secret."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:  # a server may send us anywhere
+        return "an address that cannot be read"
     return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
@@ -171,9 +174,9 @@ def _left(deadline: float) -> float:
 
 def _retry_after(header: str) -> float:
     """Seconds to wait by a Retry-After header: a number, a date, or nothing that can be read."""
-    if header.strip().isdigit():
+    if header.strip().isdecimal():
         return float(header)
     try:
         return max(parsedate_to_datetime(header).timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return _BACK_OFF_S

@@ -41,6 +41,13 @@ def test_half_a_certificate_is_refused(cli, tmp_path):
     assert cli("serve", "--tls-cert", tmp_path / "cert.pem").code == 2
 
 
+def test_a_certificate_that_is_none_is_told_before_anything_is_opened(cli, certificate, tmp_path):
+    (tmp_path / "other.pem").write_text("no certificate")
+    for cert, key in ((tmp_path / "other.pem", certificate[1]), (certificate[0], certificate[0])):
+        done = cli("serve", "--port", 0, "--tls-cert", cert, "--tls-key", key)
+        assert (done.code, "cannot be used" in done.err, "listens" in done.err) == (2, True, False)
+
+
 def test_routes_compatible_with_nothing_known_are_refused(cli, tmp_path, monkeypatch):
     monkeypatch.setenv("LIKENESS_KEYS", str(tmp_path / "api.keys"))
     done = cli("serve", "--compatible", "nothing")

@@ -168,6 +168,13 @@ def test_a_busy_server_is_asked_once_more_after_the_time_that_it_says(server: An
         pytest.param(
             Reply(status=302, headers={"Location": "http://127.0.0.1:1/x"}), RemoteError, "elsewhere", id="moved"
         ),
+        pytest.param(
+            Reply(status=302, headers={"Location": "http://[x:y:999999/"}),
+            RemoteError,
+            "cannot be read",
+            id="moved to nowhere",
+        ),
+        pytest.param(Reply(status=503, headers={"Retry-After": "\u00b2"}), RemoteError, "busy", id="busy and confused"),
         pytest.param(Reply(status=403), AccessRefused, "refuses", id="refused"),
         pytest.param(Reply(b"{}", headers={"Content-Length": "99"}), Unreachable, "broke off", id="cut short"),
     ],

@@ -51,6 +51,16 @@ def test_each_common_form_is_read_from_each_protocol(form: str, protocol: int, t
         np.testing.assert_allclose(values, row, atol=1e-6)
 
 
+def test_a_short_pickle_that_makes_endless_texts_is_refused_at_once() -> None:
+    nested: list[Any] = []
+    for _ in range(60):  # as text it would have 2**60 parts
+        nested = [nested, nested]
+    lists = pickle.dumps(nested, protocol=2)[:-1]
+    for ending in (b"U\x01a\x93.", b"cnumpy\ndtype\n" + lists[2:] + b"\x85R."):
+        with pytest.raises(PickleRefused):
+            parse_pickle(lists + ending)
+
+
 class Evil:
     """Would make a file when it is unpickled."""
 

@@ -51,6 +51,8 @@ def serve(flags: Flags, /, host: str, port: int, ui: bool, **options: Any) -> No
         raise ExtraMissing(f"this needs {error.name}", hint="pip install 'likeness[serve]'") from error
     if bool(options["tls_cert"]) != bool(options["tls_key"]):
         raise click.UsageError("--tls-cert and --tls-key belong together")
+    if options["tls_cert"]:
+        serving.expect_certificate(options["tls_cert"], options["tls_key"])
     settings = flags.settings
     if options["workers"]:
         settings = settings.model_copy(update={"serve_workers": True})

@@ -99,7 +99,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         stated = Headers(scope=scope).get("content-length", "")
-        if stated.isdigit() and int(stated) > self._max_bytes:
+        if stated.isdecimal() and int(stated) > self._max_bytes:
             await _answer(self._too_large(), scope, receive, send)
             return
         body = _Body(receive, self)

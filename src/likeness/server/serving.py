@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from contextlib import suppress
 
 import uvicorn
@@ -35,6 +36,21 @@ def listen(host: str, port: int) -> list[socket.socket]:
             hint="another port: --port (0 takes a free one); --host names an address of this machine",
         ) from error
     return made
+
+
+def expect_certificate(cert: str, key: str) -> None:
+    """Make sure that a certificate and its key can be used.
+
+    Raises:
+        InputError: they cannot, or do not belong together.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"the certificate {cert!r} with the key {key!r} cannot be used: {error}",
+            hint="both are PEM files, the key without a password, and belong together",
+        ) from error
 
 
 class Server(uvicorn.Server):

@@ -224,7 +224,7 @@ class _Reader:
             module, _, name = str(argument).partition(" ")
         meaning = _NAMES.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
         if meaning is None:
-            raise _refusal(f"an object of {str(module)[:60]}.{str(name)[:60]}")
+            raise _refusal(f"an object of {_named(module)}.{_named(name)}")
         self.stack.append(Named(meaning))
 
 
@@ -235,7 +235,7 @@ def _call(named: Any, arguments: Any) -> Any:
     if meaning == "reconstruct" and isinstance(given[0], Named) and given[0].meaning == "ndarray":
         return Array()
     if meaning == "dtype":
-        return Kind(str(given[0]))
+        return Kind(_expect(given[0], str))
     if meaning == "encode" and len(given) == 2 and given[1] in ("latin1", "latin-1"):
         return _expect(given[0], str).encode("latin-1")
     if meaning == "scalar":
@@ -250,7 +250,8 @@ def _describe(target: Any, state: Any) -> None:
     """Complete an array (version, shape, kind, whether in Fortran's order, bytes), or a kind's byte order."""
     given = _expect(state, tuple)
     if isinstance(target, Kind):
-        target.order = "=" if given[1] == "|" else str(given[1])
+        order = _expect(given[1], str)
+        target.order = "=" if order == "|" else order
         return
     _, shape, kind, fortran, content = given
     _expect(target, Array).values = _array(kind, shape, content, fortran=bool(fortran))
@@ -261,7 +262,8 @@ def _array(kind: Any, shape: Any, content: Any, *, fortran: bool) -> NDArray[Any
     dtype = _expect(kind, Kind).dtype()
     sizes = _expect(shape, tuple)
     if len(sizes) > 2 or not all(isinstance(size, int) and 0 <= size <= MOST_BYTES for size in sizes):
-        raise _refusal(f"an array of shape {str(sizes)[:60]}")
+        shown = str(sizes)[:60] if all(type(size) is int for size in sizes[:5]) and len(sizes) < 5 else "unknown"
+        raise _refusal(f"an array of shape {shown}")
     if isinstance(content, str):  # as Python 2 wrote bytes
         content = content.encode("latin-1")
     data = bytes(content) if type(content) in (bytes, bytearray) else _expect(content, bytes)
@@ -281,6 +283,11 @@ def _expect(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise _refusal(f"a {type(value).__name__} where a {kind.__name__} belongs")
     return value
+
+
+def _named(part: Any) -> str:
+    """A part of a name for a message; lists of lists of lists, of which a short pickle can make endless texts, not."""
+    return part[:60] if isinstance(part, str) else f"a {type(part).__name__}"
 
 
 def _refusal(what: str) -> PickleRefused:
