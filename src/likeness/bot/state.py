@@ -7,7 +7,6 @@ unless another secret is set, neither the file nor what the gallery notes of an 
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 import sqlite3
 import time
@@ -19,6 +18,7 @@ from typing import Literal, Self
 
 from likeness.errors import Conflict
 from likeness.gallery.storage import connect, mapped_errors, transaction
+from likeness.private import make_private
 
 OPEN_S = 3600.0
 """An enrolment that nothing is heard of for so long is given up; what was enrolled stays."""
@@ -68,7 +68,7 @@ class State:
         self._clock = clock
         with mapped_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            make_private(self._path)
             self._connection: sqlite3.Connection = connect(self._path, busy_timeout_s=_PATIENCE_S)
             self._connection.executescript(_TABLES)
             self._expect_same_secret()

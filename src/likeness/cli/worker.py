@@ -32,7 +32,6 @@ LINE_EVERY_S = 10.0
     help="Which steps of the pipeline this worker runs.",
 )
 @click.option("--drain", is_flag=True, help="End when nothing is left to do, instead of waiting for more.")
-@click.option("--threads", type=click.IntRange(0, 256), default=1, show_default=True, help="Cores; 0 takes all.")
 @click.option(
     "--lease",
     "lease_s",
@@ -45,7 +44,7 @@ LINE_EVERY_S = 10.0
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Answer Prometheus there, on this machine.")
 @common_options
 @click.pass_obj
-def worker(flags: Flags, /, steps: str, drain: bool, threads: int, lease_s: float, **options: Any) -> None:
+def worker(flags: Flags, /, steps: str, drain: bool, lease_s: float, **options: Any) -> None:
     """Answer photos that arrive by themselves: from `likeness watch`, buckets' events, or the API's jobs.
 
     A photo passes four queues: detect (its faces are found and cut out), identify (age, gender, who they are; the
@@ -59,12 +58,14 @@ def worker(flags: Flags, /, steps: str, drain: bool, threads: int, lease_s: floa
         from likeness.intake.worker import open_worker
     except ImportError as error:
         raise ExtraMissing(f"a worker needs {error.name}", hint="pip install 'likeness[worker]'") from error
+    from likeness.recognizer import Recognizer
     from likeness.service import open_people
 
-    settings = flags.settings.model_copy(update={"threads": threads})
+    settings = flags.settings
+    recognizer = Recognizer(settings, say=flags.output.say, threads=1)  # several photos at a time, each on one core
     counts: Counter[tuple[str, str]] = Counter()
     note = _note(flags, counts, options["metrics_port"])
-    with open_people(settings, create=True, actor="worker", say=flags.output.say) as people:
+    with open_people(recognizer=recognizer, create=True, actor="worker", say=flags.output.say) as people:
         working = open_worker(people, settings, wanted, note=note, lease_s=lease_s)
         try:
             with _stopping() as stop:

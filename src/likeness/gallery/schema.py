@@ -121,7 +121,6 @@ def prepare(path: Path, *, space: str | None, dimension: int | None, create: boo
             raise GalleryCorrupt(f"{path} is a folder, not a gallery file")
         new = not path.exists() or path.stat().st_size == 0
         if not new:
-            _expect_sqlite(path)
             new = _was_left_unfinished(path)
         if new:
             if not create:
@@ -161,14 +160,14 @@ def _create(path: Path, space: str, dimension: int) -> None:
         connection.close()
 
 
-def _expect_sqlite(path: Path) -> None:
-    with path.open("rb") as file:
-        if file.read(16) != b"SQLite format 3\0":
-            raise GalleryCorrupt(f"{path} is not a gallery file", hint="give the path of a gallery, or a new path")
-
-
 def _was_left_unfinished(path: Path) -> bool:
-    """Whether the file is a database without any table: one whose creation was interrupted."""
+    """Whether the file is a database without any table: one whose creation was interrupted.
+
+    SQLite itself looks at the file: see `likeness.private.make_private` for why nobody else may open it.
+
+    Raises:
+        GalleryCorrupt: it is no database.
+    """
     connection = connect(path, readonly=True)
     try:
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -176,6 +175,11 @@ def _was_left_unfinished(path: Path) -> bool:
             0,
             APPLICATION_ID,
         )
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise
+        hint = "give the path of a gallery, or a new path"
+        raise GalleryCorrupt(f"{path} is not a gallery file", hint=hint) from error
     finally:
         connection.close()
 

@@ -7,7 +7,6 @@ erased (its bytes are overwritten) whenever the file is opened.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from likeness.errors import StorageError
+from likeness.private import make_private
 from likeness.profiles.base import Profile
 
 NAME = "profiles.sqlite"
@@ -66,7 +66,7 @@ class Cache:
         """A transaction on the file, which is made if need be; cards out of date are gone."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            make_private(self._path)
             with closing(sqlite3.connect(self._path, timeout=10.0)) as connection:
                 connection.execute("PRAGMA secure_delete=ON")
                 with connection:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import sqlite3
@@ -25,6 +24,7 @@ from typing import Any, Literal, get_args
 
 from likeness.errors import InputError, KeyNotFound, StorageError
 from likeness.gallery.storage import connect, transaction
+from likeness.private import make_private
 
 Scope = Literal["read", "enrol", "admin"]
 """What a key may do, each including those before it: ask; also enrol and change people; also erase and look after."""
@@ -251,7 +251,7 @@ class KeyStore:
         connection = self._current()
         if connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            make_private(self.path)
             connection = self._current()
         assert connection is not None  # made just now
         return connection

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -21,6 +20,7 @@ from typing import Any, TypeVar
 
 from likeness.errors import RequestDiffers, RequestInvalid
 from likeness.gallery.storage import connect, mapped_errors, transaction
+from likeness.private import make_private
 
 R = TypeVar("R")
 
@@ -60,7 +60,7 @@ class Replies:
         self._begun: set[asyncio.Task[Any]] = set()
         with mapped_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            make_private(self._path)
             self._connection: sqlite3.Connection = connect(self._path)
             self._connection.execute(_TABLE)
 

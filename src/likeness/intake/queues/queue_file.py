@@ -8,7 +8,6 @@ whoever held a lease is gone: all leases end, and delays begin anew. Elsewhere t
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from likeness.errors import GalleryBusy, GalleryCorrupt, QueueUnavailable, SettingsError, StorageError
 from likeness.gallery.storage import BUSY_TIMEOUT_S, connect, mapped_errors, transaction
+from likeness.private import make_private
 
 APPLICATION_ID = 0x4C6B5175  # "LkQu"
 VERSION = 1
@@ -58,7 +58,7 @@ def prepare(path: Path) -> Callable[[], float]:
     """
     with queue_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # bodies may name people: the owner's alone
+        make_private(path)  # bodies may name people: the owner's alone
         connection = connect(path)
         try:
             _expect_ours(connection, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 from likeness.addresses import masked
 from likeness.errors import ExtraMissing, RecordsUnavailable, SettingsError
+from likeness.private import make_private
 
 try:
     import sqlalchemy
@@ -86,7 +86,7 @@ def _engine(uri: str) -> Engine:
 def _sqlite(path: Path) -> Engine:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # who was seen where: the owner's alone
+        make_private(path)  # who was seen where: the owner's alone
     except OSError as error:
         raise RecordsUnavailable(f"the records at {path} cannot be written: {error.strerror}") from error
     engine = sqlalchemy.create_engine(
