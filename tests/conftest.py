@@ -26,6 +26,15 @@ def samples() -> Path:
 
 
 @pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    """The address of a server that speaks S3, SQS and SNS."""
+    from s3_server import moto_running
+
+    with moto_running() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory) -> Path:
     """Where models are made, once for all tests of a session (and of its parallel workers)."""
     base = tmp_path_factory.getbasetemp()

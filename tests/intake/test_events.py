@@ -10,7 +10,7 @@ import pytest
 from likeness.errors import InputError
 from likeness.intake.events import arrivals
 from likeness.storage import locate, open_storage
-from s3_server import CREDENTIALS, moto_running
+from s3_server import CREDENTIALS
 
 
 def record(key, *, event="ObjectCreated:Put", bucket="photos"):
@@ -101,12 +101,6 @@ def test_a_message_of_another_kind_is_refused_with_a_reason(body):
 
 
 UNUSUAL = ["a b+c.jpg", "100%.jpg", "Zoë/李 & co?.jpg", "per%20cent#1.jpg"]
-
-
-@pytest.fixture(scope="module")
-def s3_address():
-    with moto_running() as address:
-        yield address
 
 
 @pytest.mark.parametrize("through", ["sqs", "sns"])

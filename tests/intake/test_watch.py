@@ -15,15 +15,9 @@ from likeness.intake.queues.embedded import EmbeddedQueue
 from likeness.intake.seen import KEPT_DAYS, Seen
 from likeness.intake.watch import Watch, expect_apart, is_taken
 from likeness.storage import locate, open_storage
-from s3_server import CREDENTIALS, moto_running
+from s3_server import CREDENTIALS
 
 LONG_AGO = time.time() - 3600
-
-
-@pytest.fixture(scope="module")
-def s3_address():
-    with moto_running() as address:
-        yield address
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -19,13 +19,7 @@ from likeness.service.media import folder_of, pictures_of
 from likeness.service.strips import joined
 from likeness.storage import open_storage
 from likeness.vision.decode import decode_photo
-from s3_server import CREDENTIALS, moto_running
-
-
-@pytest.fixture(scope="module")
-def s3_address():
-    with moto_running() as address:
-        yield address
+from s3_server import CREDENTIALS
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -7,13 +7,7 @@ import secrets
 import pytest
 
 from likeness.storage import open_storage
-from s3_server import CREDENTIALS, moto_running
-
-
-@pytest.fixture(scope="session")
-def s3_address():
-    with moto_running() as address:
-        yield address
+from s3_server import CREDENTIALS
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -67,19 +68,23 @@ def test_a_listing_goes_on_behind_any_key(storage):
     assert [each.key for each in storage.list("a/", after="a/b/c.jpg")] == ["a/z.jpg"]
 
 
-@pytest.mark.parametrize("key", UNUSUAL)
-def test_keys_of_any_letters_are_kept_as_they_are(storage, key):
-    storage.write(key, b"bytes of " + key.encode())
-    assert [each.key for each in storage.list()] == [key]
-    assert storage.exists(key)
-    base, found = locate(storage.uri_of(key))
-    with open_storage(base) as whole:
-        assert whole.read(found) == b"bytes of " + key.encode()
+def test_keys_of_any_letters_are_kept_as_they_are(storage):
+    for key in UNUSUAL:
+        storage.write(key, b"bytes of " + key.encode())
+    assert [each.key for each in storage.list()] == sorted(UNUSUAL, key=str.encode)
+    with ExitStack() as stack:
+        opened = {}
+        for key in UNUSUAL:
+            base, found = locate(storage.uri_of(key))
+            if base not in opened:
+                opened[base] = stack.enter_context(open_storage(base))
+            assert opened[base].read(found) == b"bytes of " + key.encode()
     with open_storage(storage.uri) as again:
         assert again.uri == storage.uri
-        assert again.read(key) == b"bytes of " + key.encode()
-    storage.delete(key)
-    assert not storage.exists(key)
+        assert again.read(UNUSUAL[0]) == b"bytes of " + UNUSUAL[0].encode()
+    for key in UNUSUAL:
+        storage.delete(key)
+        assert not storage.exists(key)
 
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a/..", ".", "./a", "a/", "a\0b", "x" * 1100])
