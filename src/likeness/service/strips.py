@@ -17,7 +17,9 @@ def joined(pictures: Sequence[bytes]) -> bytes:
 
 
 def apart(strip: bytes) -> list[bytes]:
-    """The JPEGs that were joined: one, for a face that was enrolled from a photo."""
+    """The JPEGs that were joined: one, for a face that was enrolled from a photo; none for one without a picture."""
+    if not strip:
+        return []
     first, *others = strip.split(_SEAM)
     if not others:
         return [strip]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -12,7 +13,7 @@ from likeness.errors import InputError
 from likeness.gallery.base import StoredFace
 from likeness.gallery.identity import name_key
 from likeness.server.keys import Scope
-from likeness.server.ui.desk import Desk, told
+from likeness.server.ui.desk import Desk, Handler, told
 from likeness.server.ui.inputs import answer_place, lead, quiet_place
 from likeness.server.ui.markup import (
     card,
@@ -26,6 +27,7 @@ from likeness.server.ui.markup import (
 )
 from likeness.server.ui.pictures import data_url
 from likeness.service import Forgotten, People
+from likeness.service.strips import apart
 from likeness.types import Person
 
 LISTED = 50
@@ -47,24 +49,7 @@ def people_page(desk: Desk, tab: gr.Tab) -> None:
         with gr.Column(scale=3, min_width=280):
             shown = answer_place(NOBODY, elem_id="people-shown")
             outcome = quiet_place(elem_id="people-outcome")
-            with gr.Accordion("Rename", open=False):
-                new_name = gr.Textbox(label="New name", max_lines=1, elem_id="people-new-name")
-                rename = gr.Button("Rename", elem_id="people-rename")
-            with gr.Accordion("Merge into somebody else", open=False):
-                into = gr.Textbox(
-                    label="Whose the pictures become",
-                    info="Their name stays, this one goes.",
-                    max_lines=1,
-                    elem_id="people-into",
-                )
-                merge = gr.Button("Merge", elem_id="people-merge")
-            with gr.Accordion("Erase", open=False):
-                which = gr.Number(label="One picture, by its number", precision=0, elem_id="people-picture", value=None)
-                erase_one = gr.Button("Erase this picture", elem_classes="lk-danger", elem_id="people-erase-picture")
-                typed = gr.Textbox(
-                    label="Or everything: type the person's name to confirm", max_lines=1, elem_id="people-confirm"
-                )
-                erase = gr.Button("Erase this person", elem_classes="lk-danger", elem_id="people-erase")
+            changes = _lay_out_changes()
 
     @told(lambda markup: (gr.skip(), markup))
     async def search(words: str, request: gr.Request) -> tuple[Any, str]:
@@ -78,49 +63,73 @@ def people_page(desk: Desk, tab: gr.Tab) -> None:
             return empty(NOBODY)
         return await desk.call(actor, lambda people: _shown(people, person_id))
 
-    async def change(
-        scope: Scope, person_id: str | None, words: str, request: gr.Request, work: Callable[[People, str], str]
-    ) -> tuple[Any, ...]:
-        """What was done, and the page after it; where it fails, the page stays as it is."""
-        actor = desk.actor(request, scope)
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    tab.select(search, [query], [chosen, told_count], **quiet)
+    query.change(search, [query], [chosen, told_count], trigger_mode="always_last", **quiet)
+    chosen.change(show, [chosen], [shown], **quiet)
+    for change in changes:
+        places = [outcome, change.given, chosen, told_count, shown]
+        change.button.click(
+            _doing(desk, change),
+            [chosen, change.given, query],
+            places,
+            show_progress="minimal",
+            api_visibility="private",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A way to change somebody: its button, what must be given for it, the scope it needs, and what it does."""
+
+    button: gr.Button
+    given: gr.components.Component
+    scope: Scope
+    work: Callable[[People, str, Any], str]
+
+
+def _lay_out_changes() -> list[Change]:
+    with gr.Accordion("Rename", open=False):
+        new_name = gr.Textbox(label="New name", max_lines=1, elem_id="people-new-name")
+        rename = gr.Button("Rename", elem_id="people-rename")
+    with gr.Accordion("Merge into somebody else", open=False):
+        into = gr.Textbox(
+            label="Whose the pictures become",
+            info="Their name stays, this one goes.",
+            max_lines=1,
+            elem_id="people-into",
+        )
+        merge = gr.Button("Merge", elem_id="people-merge")
+    with gr.Accordion("Erase", open=False):
+        which = gr.Number(label="One picture, by its number", precision=0, elem_id="people-picture", value=None)
+        erase_one = gr.Button("Erase this picture", elem_classes="lk-danger", elem_id="people-erase-picture")
+        typed = gr.Textbox(
+            label="Or everything: type the person's name to confirm", max_lines=1, elem_id="people-confirm"
+        )
+        erase = gr.Button("Erase this person", elem_classes="lk-danger", elem_id="people-erase")
+    return [
+        Change(rename, new_name, "enrol", _renamed),
+        Change(merge, into, "enrol", _merged),
+        Change(erase_one, which, "admin", _without),
+        Change(erase, typed, "admin", _erased),
+    ]
+
+
+def _doing(desk: Desk, change: Change) -> Handler:
+    """What a button does: what was done, and the page after it; where it fails, the page stays as it is."""
+
+    @told(lambda markup: (markup, *(gr.skip() for _ in range(4))))
+    async def do(person_id: str | None, given: Any, words: str, request: gr.Request) -> tuple[Any, ...]:
+        actor = desk.actor(request, change.scope)
         if not person_id:
             raise InputError("nobody is chosen", hint="choose somebody in the list first")
-        done = await desk.call(actor, lambda people: work(people, person_id))
+        done = await desk.call(actor, lambda people: change.work(people, person_id, given))
         found, total = await desk.call(actor, lambda people: _found(people, words or ""))
         left = person_id if any(each == person_id for _, each in found) else None
         shown = await desk.call(actor, lambda people: _shown(people, left)) if left else empty(NOBODY)
         return done, None, gr.Radio(choices=found, value=left), _count_words(len(found), total, words), shown
 
-    unchanged = told(lambda markup: (markup, *(gr.skip() for _ in range(4))))
-
-    @unchanged
-    async def give_name(who: str | None, name: str, words: str, request: gr.Request) -> tuple[Any, ...]:
-        return await change("enrol", who, words, request, lambda people, who: _renamed(people, who, name or ""))
-
-    @unchanged
-    async def give_faces(who: str | None, other: str, words: str, request: gr.Request) -> tuple[Any, ...]:
-        return await change("enrol", who, words, request, lambda people, who: _merged(people, who, other or ""))
-
-    @unchanged
-    async def take_picture(who: str | None, number: float | None, words: str, request: gr.Request) -> tuple[Any, ...]:
-        return await change("admin", who, words, request, lambda people, who: _without(people, who, number))
-
-    @unchanged
-    async def take_person(who: str | None, name: str, words: str, request: gr.Request) -> tuple[Any, ...]:
-        return await change("admin", who, words, request, lambda people, who: _erased(people, who, name or ""))
-
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    tab.select(search, [query], [chosen, told_count], **quiet)
-    query.change(search, [query], [chosen, told_count], trigger_mode="always_last", **quiet)
-    chosen.change(show, [chosen], [shown], **quiet)
-    for button, work, given in (
-        (rename, give_name, new_name),
-        (merge, give_faces, into),
-        (erase_one, take_picture, which),
-        (erase, take_person, typed),
-    ):
-        places = [outcome, given, chosen, told_count, shown]
-        button.click(work, [chosen, given, query], places, show_progress="minimal", api_visibility="private")
+    return do
 
 
 def _found(people: People, words: str) -> tuple[Choices, int]:
@@ -161,24 +170,26 @@ def _about(person: Person) -> list[tuple[str, object]]:
 
 def _pictures(person: Person, faces: list[StoredFace]) -> str:
     shown = [
-        (data_url(face.crop_jpeg) if face.crop_jpeg else "", f"{person.name}, picture {face.id}") for face in faces
+        (data_url(crop) if crop else "", f"{person.name}, picture {face.id}")
+        for face in faces
+        for crop in apart(face.crop_jpeg) or [b""]
     ]
     listed = ", ".join(str(face.id) for face in faces)
     left = f" The first {SHOWN} are shown." if person.faces > SHOWN else ""
     return gallery(shown, f"Pictures of {person.name}") + line(f"Numbers of the pictures: {listed}.{left}", fine=True)
 
 
-def _renamed(people: People, person_id: str, name: str) -> str:
+def _renamed(people: People, person_id: str, name: str | None) -> str:
     before = people.gallery.person(person_id).name
-    after = people.rename(person_id, name).name
+    after = people.rename(person_id, name or "").name
     return _done(f"{before} is called {after} now.")
 
 
-def _merged(people: People, person_id: str, other: str) -> str:
-    if not other.strip():
+def _merged(people: People, person_id: str, other: str | None) -> str:
+    if not (other or "").strip():
         raise InputError("it is not said into whom", hint="give the name of the person who stays")
     before = people.gallery.person(person_id).name
-    after = people.merge(person_id, other.strip())
+    after = people.merge(person_id, str(other).strip())
     return _done(f"The pictures of {before} are {after.name}'s now, who has {after.faces}.")
 
 
@@ -189,9 +200,9 @@ def _without(people: People, person_id: str, number: float | None) -> str:
     return _done(f"Picture {int(number)} is erased.{_reach(forgotten)}")
 
 
-def _erased(people: People, person_id: str, typed: str) -> str:
+def _erased(people: People, person_id: str, typed: str | None) -> str:
     name = people.gallery.person(person_id).name
-    if name_key(typed) != name_key(name):
+    if name_key(typed or "") != name_key(name):
         raise InputError(f"to erase {name}, type exactly that name", hint="nothing was erased")
     forgotten = people.forget(person_id)
     return _done(f"{name} is erased, with {count(forgotten.faces, 'picture')}.{_reach(forgotten)}")

@@ -29,6 +29,7 @@ from likeness.server.ui.markup import (
 from likeness.server.ui.pictures import data_url, shown_crop
 from likeness.server.ui.works import Doubles
 from likeness.service import People
+from likeness.service.strips import apart
 from likeness.types import Twin, TwinAnswer
 
 PICTURES = 12
@@ -166,9 +167,10 @@ def _unusual(twin: Twin) -> str:
 
 
 def _gallery(name: str, faces: Sequence[StoredFace]) -> str:
-    shown = [(data_url(face.crop_jpeg), f"{name}, picture {at}") for at, face in enumerate(faces, 1) if face.crop_jpeg]
+    crops = [crop for face in faces for crop in apart(face.crop_jpeg)][:PICTURES]
+    shown = [(data_url(crop), f"{name}, picture {at}") for at, crop in enumerate(crops, 1)]
     return gallery(shown, f"Pictures of {name}")
 
 
 def _url(faces: Sequence[StoredFace]) -> str:
-    return data_url(faces[0].crop_jpeg) if faces and faces[0].crop_jpeg else ""
+    return data_url(apart(faces[0].crop_jpeg)[0]) if faces and faces[0].crop_jpeg else ""
