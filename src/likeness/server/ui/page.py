@@ -11,7 +11,16 @@ ICON = (
 )
 """Two faces that overlap."""
 
-HEAD = '<link rel="icon" href="/favicon.ico" type="image/svg+xml"><meta name="robots" content="noindex">'
+_PHONE = (
+    "@media (max-width: 640px) { .gradio-container.gradio-container { padding: 0 6px 40px !important; } "
+    ".gradio-container.gradio-container .app { padding: 8px !important; } }"
+)
+"""Margins round all pages. Not in the style sheet: there Gradio lets what is for small screens reach inside alone."""
+
+HEAD = (
+    '<link rel="icon" href="/favicon.ico" type="image/svg+xml"><meta name="robots" content="noindex">'
+    f"<style>{_PHONE}</style>"
+)
 
 SPOKEN = """() => {
   document.documentElement.lang = "en";
