@@ -133,13 +133,17 @@ def killed(arguments: argparse.Namespace) -> dict[str, Any]:
         sender.start()
         options = ("--lease", "10")
         with workers(arguments.workers, environment, *options) as running:
-            due = time.monotonic() + arguments.kill_every
+            due, seen = time.monotonic() + arguments.kill_every, 0
             while (ended := _ended(records)) < arguments.count:
                 time.sleep(0.5)
-                if time.monotonic() > due:
+                if time.monotonic() > due and ended > seen:  # not before those who took over have done something
                     running.pop(chance.randrange(len(running))).kill()
                     running.append(start(environment, *options))
-                    kills, due = kills + 1, time.monotonic() + arguments.kill_every * (0.5 + chance.random())
+                    seen, kills, due = (
+                        ended,
+                        kills + 1,
+                        time.monotonic() + arguments.kill_every * (0.5 + chance.random()),
+                    )
                     print(json.dumps({"ended": ended, "kills": kills}), flush=True)
             seconds = time.perf_counter() - began
         sender.join()
