@@ -145,6 +145,9 @@ def test_too_few_people_wait_until_more_have_come(place):
     assert waits["outcome"] == "data set grown"
     assert "wait" in waits["verdict"]["why"] or "apart" in waits["verdict"]["why"]
     assert json.loads((Path(waits["report"]) / "summary.json").read_text())["outcome"] == "data set grown"
+    before = place.tree()
+    assert refresh(place.order(), place.settings, Tell()) == {"outcome": "nothing new"}
+    assert place.tree() == before
 
 
 def test_an_unfinished_refresh_goes_on_by_the_same_order_only(place):

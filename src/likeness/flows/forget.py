@@ -71,8 +71,10 @@ def _forget_rows(home: Home, folder: Path, key: str, tag: str) -> int:
     gone = [row for row in dataset.rows if person_key(row.identity) == key]
     if not gone:
         return 0
-    for row in gone:
-        dataset.path(row).unlink(missing_ok=True)
+    for path in map(dataset.path, gone):
+        path.unlink(missing_ok=True)
+        if not any(path.parent.iterdir()):  # the folder is called after them
+            path.parent.rmdir()
     shutil.rmtree(folder / EMBEDDINGS, ignore_errors=True)  # theirs are among them; they are made again
     left = [row for row in dataset.rows if person_key(row.identity) != key]
     mended = dataset.with_rows(left, step=f"likeness flow forget: {len(gone)} photos of one person")

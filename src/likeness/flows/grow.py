@@ -39,6 +39,7 @@ def grow(work: Work) -> Told:
     if (work.folder / DATA / FACTS).is_file():
         dataset = _split(work)
         _push(work, dataset, version)
+        work.tell.reached("pushed")
         try:
             shutil.rmtree(target, ignore_errors=True)
             target.parent.mkdir(parents=True, exist_ok=True)

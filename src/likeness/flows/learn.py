@@ -7,21 +7,18 @@ from dataclasses import replace
 
 from likeness.bundle import Bundle
 from likeness.data.dataset import Dataset, storage_error
-from likeness.data.splits import person_key
 from likeness.flows.home import Model
 from likeness.flows.order import Facts
-from likeness.flows.pull import learning_digest, waiting
 from likeness.flows.screen import link_files
+from likeness.flows.waiting import too_little, waiting
 from likeness.flows.work import Work
 
 MEMORY, MODELS, NEW = "memory", "models", "new"
-LEAST_STRANGERS = 2
-"""People with two photos each who must be apart, to find by them whether a model is better."""
 
 
 def learn(work: Work) -> Facts:
     """Train, judge and calibrate a new bundle in the work's folder, where there is enough to learn."""
-    reason = _too_little(work)
+    reason = too_little(work.home, work.order)
     if reason:
         work.tell.say(f"No network is trained: {reason}.")
         return {"trained": False, "why": reason}
@@ -58,24 +55,6 @@ def learn(work: Work) -> Facts:
 
 def _model_before(work: Work) -> Model | None:
     return next((model for model in reversed(work.home.state().models) if model.name != work.record.model), None)
-
-
-def _too_little(work: Work) -> str:
-    """Why nothing is to be learnt yet; empty where it is."""
-    home, state = work.home, work.home.state()
-    if not state.data:
-        return "there is no data set yet"
-    paths = set(waiting(home, state))
-    rows = Dataset.read(home.data(state.data)).rows
-    people = {person_key(row.identity) for row in rows if row.path in paths}
-    if len(people) < work.order.least_people:
-        return f"{len(people)} people are to be learnt, fewer than {work.order.least_people}; they wait"
-    if not work.order.again and learning_digest(home, state) in state.declined:
-        return "the same photos came to nothing before"
-    tested = [person_key(row.identity) for row in rows if row.split == "test"]
-    if sum(tested.count(key) > 1 for key in set(tested)) < LEAST_STRANGERS:
-        return f"fewer than {LEAST_STRANGERS} people are apart to measure on; more must come"
-    return ""
 
 
 def _copy_memory(work: Work, model: Model | None) -> None:

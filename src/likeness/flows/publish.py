@@ -13,7 +13,7 @@ from likeness.errors import Conflict, GalleryMissing
 from likeness.flows.home import Home, Model, copy_bundle, offer
 from likeness.flows.learn import MEMORY, MODELS
 from likeness.flows.order import Facts, Tell
-from likeness.flows.pull import learning_digest
+from likeness.flows.waiting import learning_digest
 from likeness.flows.work import RECORD, Work
 from likeness.recognizer import Recognizer
 from likeness.service import open_people

@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from likeness.data.dataset import Dataset, replace_file, storage_error
+from likeness.data.dataset import replace_file, storage_error
 from likeness.data.journal import readable
 from likeness.data.splits import person_key
 from likeness.errors import ObjectTooLarge, StorageMissing
-from likeness.flows.home import Home, Seen, State
+from likeness.flows.home import Home, Seen
 from likeness.flows.order import Facts, Order, Tell
+from likeness.flows.waiting import too_little
 from likeness.flows.work import Work
 from likeness.settings import Settings
 from likeness.storage import Storage, StoredObject, open_storage
@@ -20,39 +21,24 @@ from likeness.storage import Storage, StoredObject, open_storage
 PHOTOS, ARRIVED = "photos", "arrived.jsonl"
 TAKEN = "taken"
 NO_PERSON, SAME_PHOTO, TWO_NAMES, TOO_LARGE = "no_person", "same_photo", "two_names", "photo_too_large"
+POOR, UNLIKE, ALIKE = "face_rejected", "unlike_the_others", "like_somebody_else"
+DOUBTED = (UNLIKE, ALIKE)
+"""Codes of what one may know better than the model does."""
 
 
 def something_new(home: Home, order: Order, settings: Settings, tell: Tell) -> bool:
     """Whether there is anything to do; looks at the storage and at the state, and changes nothing."""
-    state = home.state()
+    seen = reconsidered(home, order)
     with open_storage(order.storage) as storage:
-        seen = home.photos()
         if next(_new(storage, _unknown(storage, seen), seen, settings.max_photo_bytes), None) is not None:
             return True
-    return bool(state.data) and bool(waiting(home, state)) and (order.again or not _declined(home, state))
-
-
-def waiting(home: Home, state: State) -> list[str]:
-    """Paths of the rows that are to be learnt, and came after what the model in force has learnt."""
-    learnt = state.model.data if state.model else 0
-    rows = Dataset.read(home.data(state.data)).rows
-    return [row.path for row in rows if row.split == "train" and float(row.label("version") or 0) > learnt]
-
-
-def learning_digest(home: Home, state: State) -> str:
-    """Hex digest of what would be learnt: the same photos, on top of a model that has learnt the same."""
-    told = json.dumps([state.model.data if state.model else 0, sorted(waiting(home, state))])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def _declined(home: Home, state: State) -> bool:
-    return learning_digest(home, state) in state.declined
+    return not too_little(home, order)
 
 
 def pull(work: Work) -> Facts:
     """Fetch what is new; what cannot be a person's photo is set aside with its reason."""
     target = work.folder / PHOTOS
-    seen = work.home.photos()
+    seen = reconsidered(work.home, work.order)
     taken = {each.sha256: each for each in seen.values() if each.outcome == TAKEN}
     arrived: list[Seen] = []
     with open_storage(work.order.storage) as storage, work.tell.watch("pulling") as progress:
@@ -73,6 +59,16 @@ def pull(work: Work) -> Facts:
         "arrived": len(arrived),
         "people": len({person_of(each.path) for each in arrived if each.outcome == TAKEN}),
         "set_aside": sum(each.outcome != TAKEN for each in arrived),
+    }
+
+
+def reconsidered(home: Home, order: Order) -> dict[str, Seen]:
+    """What became of each photo, less what was doubted of people who are to be taken as they are."""
+    accepted = {person_key(name) for name in order.accept}
+    return {
+        path: each
+        for path, each in home.photos().items()
+        if each.outcome not in DOUBTED or person_key(person_of(path)) not in accepted
     }
 
 

@@ -28,13 +28,23 @@ from likeness.data.splits import person_key
 from likeness.errors import DatasetError
 from likeness.flows.home import Seen
 from likeness.flows.order import Facts as Told
-from likeness.flows.pull import PHOTOS, SAME_PHOTO, TAKEN, TWO_NAMES, person_of, read_seen, write_seen
+from likeness.flows.pull import (
+    ALIKE,
+    PHOTOS,
+    POOR,
+    SAME_PHOTO,
+    TAKEN,
+    TWO_NAMES,
+    UNLIKE,
+    person_of,
+    read_seen,
+    write_seen,
+)
 from likeness.flows.work import Work, set_aside
 from likeness.vision.decode import decode_photo
 from likeness.vision.quality import QualityGate
 
 CROPS, DATA, SCREENED = "crops", "data", "screened.jsonl"
-POOR, UNLIKE, ALIKE = "face_rejected", "unlike_the_others", "like_somebody_else"
 _SIZE_ONLY_PX = 256
 """A photo is opened once more for its size alone: at this size, where its kind allows."""
 
