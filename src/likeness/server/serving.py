@@ -58,8 +58,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more requests, wait for those in hand, and end the app."""
-        app = self.config.app
-        for end in app.state.ending if isinstance(app, FastAPI) else ():
+        for end in getattr(getattr(self.config.app, "state", None), "ending", ()):
             end()
         await super().shutdown(sockets)
 
