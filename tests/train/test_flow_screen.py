@@ -40,10 +40,11 @@ def test_photos_that_are_not_what_their_folder_says_are_set_aside_with_reasons(s
     place = Place(tmp_path, samples)
     place.arrive(0, 6)
     one, two, three, *_ = sorted(place.storage.iterdir())
-    shutil.move(one / "04.jpg", two / "stranger.jpg")
+    with Image.open(one / "03.jpg") as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(two / "stranger.jpg")
     other = place.storage / "Somebody_Else"
     other.mkdir()
-    for name in ("03.jpg", "04.jpg"):
+    for name in ("02.jpg", "04.jpg"):
         shutil.move(three / name, other / name)
     with Image.open(two / "01.jpg") as image:
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).filter(ImageFilter.GaussianBlur(30)).save(two / "blurred.jpg")
@@ -59,7 +60,7 @@ def test_photos_that_are_not_what_their_folder_says_are_set_aside_with_reasons(s
     seen = {each.path: each for each in read_seen(Work(home, place.order(), settings, Tell(), record), SCREENED)}
     codes = {path: each.outcome for path, each in seen.items()}
     assert codes[f"{two.name}/stranger.jpg"] == "unlike_the_others"
-    assert {codes[f"{other.name}/{name}"] for name in ("03.jpg", "04.jpg")} <= {"like_somebody_else", "two_names"}
+    assert {codes[f"{other.name}/{name}"] for name in ("02.jpg", "04.jpg")} <= {"like_somebody_else", "two_names"}
     assert "like_somebody_else" in codes.values()
     assert codes[f"{two.name}/blurred.jpg"] in {"face_rejected", "no_face"}
     assert codes[f"{two.name}/wall.jpg"] == "no_face"
@@ -69,6 +70,8 @@ def test_photos_that_are_not_what_their_folder_says_are_set_aside_with_reasons(s
     dataset = Dataset.read(home.work / "data")
     assert {row.photo for row in dataset.rows} == {path for path, code in codes.items() if code == TAKEN}
     assert len(dataset.rows) == told["accepted"] > 10
+    files = {path.relative_to(dataset.folder).as_posix() for path in (dataset.folder / "crops").rglob("*.jpg")}
+    assert files == {row.path for row in dataset.rows}, "what is set aside is not kept"
     assert {Image.open(dataset.path(row)).size for row in dataset.rows} == {(150, 150)}
 
 

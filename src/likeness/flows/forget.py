@@ -14,6 +14,7 @@ from likeness.flows.grow import PUSHED
 from likeness.flows.home import ASIDE, CURRENT, MEMORIES, STATES, Home
 from likeness.flows.order import Facts
 from likeness.flows.pull import person_of
+from likeness.flows.screen import drop_file
 from likeness.flows.work import drop_work
 
 
@@ -71,10 +72,8 @@ def _forget_rows(home: Home, folder: Path, key: str, tag: str) -> int:
     gone = [row for row in dataset.rows if person_key(row.identity) == key]
     if not gone:
         return 0
-    for path in map(dataset.path, gone):
-        path.unlink(missing_ok=True)
-        if not any(path.parent.iterdir()):  # the folder is called after them
-            path.parent.rmdir()
+    for row in gone:
+        drop_file(dataset.path(row))
     shutil.rmtree(folder / EMBEDDINGS, ignore_errors=True)  # theirs are among them; they are made again
     left = [row for row in dataset.rows if person_key(row.identity) != key]
     mended = dataset.with_rows(left, step=f"likeness flow forget: {len(gone)} photos of one person")

@@ -69,6 +69,7 @@ def screen(work: Work) -> Told:
     for row in good:
         if row.path in doubted:
             aside[row.photo] = set_aside(by_path[row.photo], *doubted[row.path])
+            drop_file(dataset.path(row))
     accepted = [row for row in good if row.path not in doubted]
     kept = [row for row in dataset.rows if row.label("version") != work.record.data]
     replace(dataset, rows=(*kept, *accepted)).write()
@@ -169,6 +170,16 @@ def link_file(source: Path, target: Path) -> None:
         return
     except OSError:  # from one disk to another, or where there are no links
         shutil.copyfile(source, target)
+
+
+def drop_file(path: Path) -> None:
+    """Delete a crop, and the folder called after its person where it was the last one there."""
+    try:
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+    except OSError as error:
+        raise storage_error(error, path) from error
 
 
 def _doubted(work: Work, dataset: Dataset, new: set[str]) -> dict[str, tuple[str, str]]:
