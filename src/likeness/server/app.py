@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -91,27 +91,11 @@ def create_app(
     parts = tuple(parts)
     metrics = Metrics()
 
-    @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[None]:
-        try:
-            await run_in_threadpool(_open, app, settings, metrics, keys, open_access)
-        except Exception as error:
-            app.state.not_started = error
-            raise
-        log.info("ready")
-        try:
-            yield
-        finally:
-            await run_in_threadpool(_close, app)
-            await app.state.replies.settled()
-            app.state.replies.close()
-            log.info("ended")
-
     app = FastAPI(
         title="Likeness",
         version=likeness.__version__,
         summary="Face recognition you own: people, lookalikes and honest probabilities.",
-        lifespan=life,
+        lifespan=_life(settings, metrics, keys, open_access),
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         openapi_url="/openapi.json",
@@ -136,6 +120,30 @@ def create_app(
     policies = {prefix: words for part in parts for prefix, words in part.policies.items()}
     app.add_middleware(Guard, metrics=metrics, local=open_access, tls=tls, policies=policies)
     return app
+
+
+def _life(
+    settings: Settings, metrics: Metrics, keys: KeyStore | None, open_access: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What is opened before the first request and closed after the last one."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            await run_in_threadpool(_open, app, settings, metrics, keys, open_access)
+        except Exception as error:
+            app.state.not_started = error
+            raise
+        log.info("ready")
+        try:
+            yield
+        finally:
+            await run_in_threadpool(_close, app)
+            await app.state.replies.settled()
+            app.state.replies.close()
+            log.info("ended")
+
+    return life
 
 
 def _caller(app: FastAPI) -> Callable[[Scope], str]:

@@ -43,51 +43,9 @@ def enrol_page(desk: Desk) -> None:
     with gr.Row():
         with gr.Column(scale=3, min_width=280):
             name = gr.Textbox(label="Name", placeholder="First and last name", max_lines=1, elem_id="enrol-name")
-            with gr.Tabs(elem_id="enrol-ways"):
-                with gr.Tab("Photos", id="photos") as by_files:
-                    files = gr.File(
-                        label="Photos of this person",
-                        file_count="multiple",
-                        type="filepath",
-                        height=180,
-                        elem_id="enrol-files",
-                    )
-                with gr.Tab("Camera", id="camera") as by_photo:
-                    photo = photo_input("One photo", elem_id="enrol-photo")
-                with gr.Tab("Short video", id="video") as by_video:
-                    gr.HTML(
-                        '<p class="lk-fine">Record 5 to 6 seconds: look at the camera, turn your head slowly, '
-                        f"smile once. Of a frame each 100 ms, up to {KEPT} good and varied ones are kept.</p>",
-                        js_on_load=None,
-                    )
-                    video = video_input("Video, without sound", elem_id="enrol-video")
-            consent = gr.Checkbox(
-                False,
-                label="This person agrees that their face is kept here to be recognised",
-                info="It is written down with the time. They can ask to be erased.",
-                elem_id="enrol-consent",
-            )
-            with gr.Accordion("More", open=False):
-                basis = gr.Textbox(
-                    label="How they agreed",
-                    value=AGREED,
-                    max_lines=2,
-                    elem_id="enrol-basis",
-                )
-                until = gr.Textbox(
-                    label="Keep until", placeholder="2030-12-31; empty: no end", max_lines=1, elem_id="enrol-until"
-                )
-                meant = gr.Dropdown(
-                    list(WHO),
-                    value=next(iter(WHO)),
-                    label="If a video shows several people",
-                    elem_id="enrol-meant",
-                )
-                gate = gr.Checkbox(
-                    True, label="Refuse faces that are too small, blurred, dark or turned", elem_id="enrol-gate"
-                )
+            ways = _lay_out_ways()
+            stated = _lay_out_statements()
             ask = gr.Button("Enrol", variant="primary", elem_id="enrol-ask")
-            way = gr.State("photos")
         with gr.Column(scale=2, min_width=280):
             answer = answer_place("What became of each picture will be here.", elem_id="enrol-answer")
 
@@ -116,10 +74,61 @@ def enrol_page(desk: Desk) -> None:
             raise InputError("there are no photos yet", hint="choose one or more photos of this person")
         return await _enrolled(desk, actor, who, given, options, progress)
 
+    ask.click(enrol, [*ways, name, *stated], [answer], api_visibility="private")
+
+
+def _lay_out_ways() -> list[gr.components.Component]:
+    """Which way was chosen, and what was given by each: photos, a photo, a video."""
+    with gr.Tabs(elem_id="enrol-ways"):
+        with gr.Tab("Photos", id="photos") as by_files:
+            files = gr.File(
+                label="Photos of this person",
+                file_count="multiple",
+                type="filepath",
+                height=180,
+                elem_id="enrol-files",
+            )
+        with gr.Tab("Camera", id="camera") as by_photo:
+            photo = photo_input("One photo", elem_id="enrol-photo")
+        with gr.Tab("Short video", id="video") as by_video:
+            gr.HTML(
+                '<p class="lk-fine">Record 5 to 6 seconds: look at the camera, turn your head slowly, '
+                f"smile once. Of a frame each 100 ms, up to {KEPT} good and varied ones are kept.</p>",
+                js_on_load=None,
+            )
+            video = video_input("Video, without sound", elem_id="enrol-video")
+    way = gr.State("photos")
     for tab, chosen in ((by_files, "photos"), (by_photo, "camera"), (by_video, "video")):
         tab.select(lambda chosen=chosen: chosen, None, [way], show_progress="hidden", api_visibility="private")
-    given = [way, files, photo, video, name, consent, basis, until, meant, gate]
-    ask.click(enrol, given, [answer], api_visibility="private")
+    return [way, files, photo, video]
+
+
+def _lay_out_statements() -> list[gr.components.Component]:
+    """Consent, how it was given, until when, whom a video is of, and whether poor faces are refused."""
+    consent = gr.Checkbox(
+        False,
+        label="This person agrees that their face is kept here to be recognised",
+        info="It is written down with the time. They can ask to be erased.",
+        elem_id="enrol-consent",
+    )
+    with gr.Accordion("More", open=False):
+        basis = gr.Textbox(
+            label="How they agreed",
+            value=AGREED,
+            max_lines=2,
+            elem_id="enrol-basis",
+        )
+        until = gr.Textbox(
+            label="Keep until", placeholder="2030-12-31; empty: no end", max_lines=1, elem_id="enrol-until"
+        )
+        meant = gr.Dropdown(
+            list(WHO),
+            value=next(iter(WHO)),
+            label="If a video shows several people",
+            elem_id="enrol-meant",
+        )
+        gate = gr.Checkbox(True, label="Refuse faces that are too small, blurred, dark or turned", elem_id="enrol-gate")
+    return [consent, basis, until, meant, gate]
 
 
 def _person_meant(words: str) -> Pick:
