@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -32,6 +33,25 @@ def test_frames_come_every_100_ms_and_look_as_they_were_filmed(film, samples):
 
 def test_bytes_are_read_as_the_file_and_every_frame_where_no_step_is_asked_for(film):
     assert len(list(read_frames(film.read_bytes(), every_s=0))) == 2 * FPS
+
+
+def test_a_small_file_of_very_many_frames_in_no_time_is_refused(tmp_path):
+    import av
+
+    path = tmp_path / "bomb.webm"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx", rate=1000)
+        stream.width = stream.height = 16
+        stream.options = {"deadline": "realtime", "cpu-used": "8"}
+        black = np.zeros((16, 16, 3), np.uint8)
+        for number in range(1500):
+            frame = av.VideoFrame.from_ndarray(black)
+            frame.pts, frame.time_base = number // 8, Fraction(1, 1000)
+            for packet in stream.encode(frame):
+                packet.pts = packet.dts = number // 8
+                container.mux(packet)
+    with pytest.raises(VideoUnusable, match="frames a second"):
+        list(read_frames(path))
 
 
 def test_what_lies_after_the_limit_is_not_read(film):

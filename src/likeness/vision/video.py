@@ -29,6 +29,8 @@ CLOSED = {"protocol_whitelist": "", "enable_drefs": "0"}
 """What keeps a file from leading anywhere else."""
 MOST_S = 30.0
 MOST_PIXELS = 3840 * 2160
+MOST_PER_S = 1000
+"""Frames a second; slow-motion cameras have 960. Else a small file could hold years of frames in its first second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +166,11 @@ def _too_large(width: int, height: int, most_pixels: int) -> VideoUnusable:
 
 
 def spaced(frames: Iterator[Any], every_s: float, most_s: float) -> Iterator[tuple[Any, float]]:
-    """Those of FFmpeg's frames that are due, each with its seconds after the first."""
+    """Those of FFmpeg's frames that are due, each with its seconds after the first.
+
+    Raises:
+        VideoUnusable: there are more frames in a second than any camera takes.
+    """
     first: float | None = None
     due = 0.0
     for number, frame in enumerate(frames):
@@ -173,6 +179,8 @@ def spaced(frames: Iterator[Any], every_s: float, most_s: float) -> Iterator[tup
         time_s = stated - first
         if time_s > most_s:
             return
+        if number > MOST_PER_S * (time_s + 1):
+            raise VideoUnusable(f"the video has more than {MOST_PER_S:,} frames a second", hint="record it again")
         if time_s + 1e-3 < due:
             continue
         # From the plan, not from this frame: at 25 frames a second the steps would all become 120 ms.
