@@ -19,6 +19,7 @@ from likeness.flows.pull import TAKEN, read_seen
 from likeness.flows.refresh import begin, do_part
 from likeness.flows.screen import SCREENED
 from likeness.flows.work import Work, read_record
+from likeness.vision.decode import decode_photo
 
 pytestmark = quiet_library
 
@@ -72,7 +73,7 @@ def test_photos_that_are_not_what_their_folder_says_are_set_aside_with_reasons(s
     assert len(dataset.rows) == told["accepted"] > 10
     files = {path.relative_to(dataset.folder).as_posix() for path in (dataset.folder / "crops").rglob("*.jpg")}
     assert files == {row.path for row in dataset.rows}, "what is set aside is not kept"
-    assert {Image.open(dataset.path(row)).size for row in dataset.rows} == {(150, 150)}
+    assert {decode_photo(dataset.path(row)).size_px for row in dataset.rows} == {(150, 150)}
 
 
 def test_a_version_that_was_pushed_before_a_kill_is_taken_as_pushed(place, hub):  # noqa: F811

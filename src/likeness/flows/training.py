@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from likeness.bundle import MANIFEST, Bundle, place_folder
 from likeness.data.crop import crop_dataset, open_cropper
@@ -29,6 +29,9 @@ from likeness.flows.order import Facts as Told
 from likeness.flows.order import Tell
 from likeness.service.publishing import push_model
 from likeness.settings import Settings
+
+if TYPE_CHECKING:
+    from likeness.train.recipe import Recipe
 
 DATA, RUN, MADE, REPORT, CARD = "data", "run", "bundle", "report", "published"
 SPLIT = "split by person"
@@ -81,6 +84,7 @@ def crop(order: TrainOrder, settings: Settings, tell: Tell) -> Told:
         DatasetError: it is neither people's photos nor a cropped data set.
     """
     _expect_free(order, settings)
+    _recipe(order)  # one that cannot be used is refused before the work
     if (order.photos / FACTS).is_file():
         return Dataset.read(order.photos).summary()
     listing = open_source(order.photos)
@@ -106,15 +110,9 @@ def crop(order: TrainOrder, settings: Settings, tell: Tell) -> Told:
 def train(order: TrainOrder, settings: Settings, tell: Tell) -> Told:
     """The network, by the recipe."""
     from likeness.train.loop import train as train_folder
-    from likeness.train.recipe import load_recipe
 
-    recipe = load_recipe(order.recipe, order.changes, smoke=order.smoke)
-    if recipe.task.kind in ("fine-tune", "continual"):
-        raise InputError(
-            f"the recipe {recipe.name} begins with a bundle", hint="likeness train --from, or likeness flow refresh"
-        )
     with tell.watch("training") as progress:
-        run = train_folder(_data(order), recipe, order.folder / RUN, say=tell.say, progress=progress)
+        run = train_folder(_data(order), _recipe(order), order.folder / RUN, say=tell.say, progress=progress)
     return {"epochs": len(run.epochs), "best": run.best + 1, "figures": run.epochs[run.best]}
 
 
@@ -189,6 +187,23 @@ PARTS: dict[str, Callable[[TrainOrder, Settings, Tell], Told]] = {
     "card": place,
 }
 """What a training does, in order."""
+
+
+def _recipe(order: TrainOrder) -> Recipe:
+    """The recipe of the order.
+
+    Raises:
+        RecipeInvalid: it is not there, or cannot be used.
+        InputError: it begins with a bundle.
+    """
+    from likeness.train.recipe import load_recipe
+
+    recipe = load_recipe(order.recipe, order.changes, smoke=order.smoke)
+    if recipe.task.kind in ("fine-tune", "continual"):
+        raise InputError(
+            f"the recipe {recipe.name} begins with a bundle", hint="likeness train --from, or likeness flow refresh"
+        )
+    return recipe
 
 
 def _data(order: TrainOrder) -> Dataset:
