@@ -23,6 +23,8 @@ BRIDGED_S = 1.0
 """A face that was out of sight for no longer is still the same track."""
 FRAMES_BRIDGED = 2.5
 """So many frames are bridged also where they come more rarely than that."""
+MOST_BRIDGED_S = 10.0
+"""But never a longer time: a stream that was away shows other people when it is back."""
 SURE = 0.85
 """From this detector's score on a face may begin a track."""
 FARTHEST = 16.0
@@ -85,7 +87,7 @@ class Tracker:
     def update(self, faces: Sequence[Face], time_s: float) -> Step:
         """Take in the faces of the next frame, at `time_s`, which must not lie before the last one."""
         step_s = 0.0 if self._last_s is None else time_s - self._last_s
-        patience_s, self._last_s = max(self.bridged_s, FRAMES_BRIDGED * step_s) + 1e-6, time_s
+        patience_s, self._last_s = max(self.bridged_s, min(FRAMES_BRIDGED * step_s, MOST_BRIDGED_S)) + 1e-6, time_s
         ended = tuple(track.number for track in self._alive if time_s - track.seen_s > patience_s)
         self._alive = [track for track in self._alive if track.number not in ended]
         for track in self._alive:
