@@ -163,10 +163,11 @@ def train(flags: Flags, /, recipe: str, shares: str, folder: Path | None, **rest
 
 @flow.command(
     short_help="Run a flow by Metaflow, or deploy it to a cluster.",
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    context_settings={"allow_interspersed_args": False},  # what follows the flow's name is Metaflow's
 )
 @click.argument("name", type=click.Choice(["refresh", "train"]))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@common_options
 def metaflow(name: str, arguments: tuple[str, ...]) -> None:
     """Give ARGUMENTS to Metaflow's own command line of a flow.
 
