@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("worker", "Answer photos that arrive by themselves: the steps of the pipeline."),
     "watch": ("watch", "Send new photos of a folder or bucket to the workers."),
     "queue": ("queue", "Show what waits in the queues of arrivals; revive or drop dead letters."),
-    "flow": ("flow", "Keep a model up to date by itself, or train one; here or on a cluster."),
+    "flow": ("flow", "Keep a model up to date by itself, or train one to its card."),
     "keys": ("keys", "Make, list and revoke the API keys of the server."),
     "serve": ("serve", "Answer over HTTP: the REST API and, with --ui, a web app."),
     "bot": ("bot", "Answer photos in Telegram: ages, lookalikes, enrolment with consent."),
