@@ -101,7 +101,7 @@ def run(count: int, seed: int) -> dict[str, Any]:
         "probes_without_a_face": sum(case.probe is None for case in cases),
         "seconds_of_a_clip": CLIP_S,
         "seed": seed,
-        "clips_refused": {case.name: case.refusal for case in cases if case.refusal},
+        "clips_refused_until_the_largest_was_picked": {case.name: case.refusal for case in cases if case.refusal},
         "frames_looked_at": sum(case.frames for case in cases),
         "frames_good": sum(case.frames_used for case in cases),
         "seconds_to_enrol_a_clip_median": float(np.median([case.seconds for case in looked])) if looked else None,
@@ -130,6 +130,9 @@ def look(recognizer: Recognizer, photos: Sequence[Path], seed: int, rng: np.rand
         with People(_gallery(recognizer, folder), recognizer, actor="benchmark") as people:
             [outcome] = people.enroll([FoundPhoto(str(clip), name)], EnrolOptions())
             seconds = time.perf_counter() - began
+            if refusal := "" if outcome.error is None else outcome.error["code"]:
+                # Press photos show bystanders: the largest is meant, as of the random frame.
+                [outcome] = people.enroll([FoundPhoto(str(clip), name)], EnrolOptions(pick="largest"))
             for face in people.gallery.faces():
                 enrolled["video"] = face.embedding[None]
                 crops = np.stack([recognizer.photo(each).pixels for each in apart(face.crop_jpeg)])
@@ -140,7 +143,6 @@ def look(recognizer: Recognizer, photos: Sequence[Path], seed: int, rng: np.rand
         if faces and faces[0].embedding is not None:
             enrolled[way] = faces[0].embedding[None]
     facts = outcome.clip or {"frames": len(frames), "kept": 0, "spare": 0}
-    refusal = "" if outcome.error is None else outcome.error["code"]
     probe = _largest(recognizer, photos[1])
     return Case(name, enrolled, probe, refusal, facts["frames"], facts["kept"] + facts["spare"], seconds)
 

@@ -202,3 +202,21 @@ def test_pictures_that_were_joined_come_apart_again(samples):
     assert apart(joined(photos)) == photos
     assert apart(photos[0]) == photos[:1]
     assert apart(b"") == []
+
+
+@pytest.mark.parametrize(
+    ("beside", "people"),
+    [
+        pytest.param([face(unit(0, 0, 1), box=(200, 60, 300, 160))] * 2, 1, id="who is only glimpsed"),
+        pytest.param([face(unit(0, 0, 1), 0.3, (200, 60, 300, 160), ("dark",))] * 9, 1, id="who is never seen well"),
+        pytest.param([face(unit(0, 0, 1), 0.2, (200, 60, 300, 160))] * 4, 2, id="who is seen a tenth as much"),
+        pytest.param([face(unit(0, 0, 1), 0.8, (240, 20, 270, 50))] * 9, 2, id="who is far behind"),
+    ],
+)
+def test_beside_somebody_who_is_hardly_there_nobody_has_to_be_picked(recognizer, beside, people):
+    main = face(tilted(0), box=(100.0, 60.0, 220.0, 180.0))
+    film = frames(*([main, each] for each in beside), *[main] * (9 - len(beside)))
+    chosen = choose_clip(film, recognizer.calibration, "sha")
+    assert chosen.people == people
+    assert bool(chosen.note) == (people > 1)
+    assert float(chosen.centre @ main.embedding) > 0.99

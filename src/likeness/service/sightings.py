@@ -16,9 +16,9 @@ from likeness.types import Face
 from likeness.vision.track import Evidence, Tracker
 
 GLIMPSE = 3
-"""Who is seen in fewer frames is nobody to reckon with, where somebody else is seen in more."""
+"""Who is seen well in fewer frames is nobody to reckon with, where somebody else is seen in more."""
 LONGER = 10.0
-"""Who is seen in so many times the frames of everybody else is the one meant."""
+"""Who is seen so many times as much as everybody else (frames, by the faces' quality) is the one meant."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +43,11 @@ class Appearance:
         """The faces, in order."""
         return [each.face for each in self.sightings]
 
+    @property
+    def good(self) -> int:
+        """How many of the faces pass the quality gate."""
+        return sum(face.quality.passes for face in self.faces)
+
     def typical(self) -> Face:
         """The best face, in the box that is usual for this person."""
         box = np.median([face.box_xyxy_px for face in self.faces], axis=0)
@@ -56,7 +61,7 @@ def evidence_of(calibration: Calibration) -> Evidence:
 
 
 def appearances(seen: Sequence[SeenFrame], calibration: Calibration) -> list[Appearance]:
-    """The people of a video, who is seen largest first; whoever is only glimpsed is left out beside others."""
+    """The people of a video, who is seen largest first; whoever is not seen well is left out beside others."""
     tracker = Tracker(evidence_of(calibration))
     tracks: dict[int, list[Sighting]] = {}
     for number, frame in enumerate(seen):
@@ -64,13 +69,12 @@ def appearances(seen: Sequence[SeenFrame], calibration: Calibration) -> list[App
         for place, (face, track) in enumerate(zip(frame.faces, followed, strict=True)):
             if track is not None:
                 tracks.setdefault(track, []).append(Sighting(number, place, face))
-    people = _joined(list(tracks.values()), same_from(calibration))
-    longest = max(map(len, people), default=0)
-    found = [
+    people = [
         Appearance(tuple(each), seen[each[0].frame].time_s, seen[each[-1].frame].time_s)
-        for each in people
-        if len(each) >= GLIMPSE or longest < GLIMPSE
+        for each in _joined(list(tracks.values()), same_from(calibration))
     ]
+    most = max((each.good for each in people), default=0)
+    found = [each for each in people if each.good >= min(most, GLIMPSE)]
     return sorted(found, key=lambda each: -each.typical().area_px)
 
 
@@ -107,10 +111,10 @@ def pick_person(people: Sequence[Appearance], pick: Pick, size_px: tuple[int, in
         index, note = choose([person.typical() for person in people], pick, size_px)
         return index, note.replace("faces", "people")
     except SeveralFaces:
-        seen = [len(person.sightings) for person in people]
+        seen = [sum(face.quality.score for face in person.faces) for person in people]
         longest = int(np.argmax(seen))
-        if seen[longest] >= LONGER * max(count for at, count in enumerate(seen) if at != longest):
-            return longest, f"the one of {len(people)} people who is seen {LONGER:.0f} times as long as others"
+        if seen[longest] >= LONGER * max(much for at, much in enumerate(seen) if at != longest):
+            return longest, f"the one of {len(people)} people who is seen {LONGER:.0f} times as much as others"
     raise SeveralFaces(
         f"the video shows {len(people)} people, and it is not clear which one is meant: "
         + "; ".join(f"{number}, {_where(person, size_px)}" for number, person in enumerate(people, start=1)),
