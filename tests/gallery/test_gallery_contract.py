@@ -356,6 +356,17 @@ def test_reembedding_switches_the_space_at_the_end(gallery, open_here):
     assert gallery.reembed("new", 8, embed, progress=lambda done, total: None) == 0
 
 
+def test_a_face_embedded_before_the_space_changed_is_refused_after_it_also_where_it_is_as_long(gallery):
+    facts = gallery.info()
+    early = new_face("Early", 1, space=facts.space)
+    gallery.add([new_face("P0", 0, space=facts.space)])
+    gallery.reembed("new", facts.dimension, lambda crops: np.stack([unit(1000) for _ in crops]))
+    with pytest.raises(SpaceMismatch, match="re-embedded"):
+        gallery.add([early])
+    gallery.add([new_face("Late", 2, space="new")])
+    assert [person.name for person in gallery.people()] == ["Late", "P0"]
+
+
 def test_another_network_of_the_same_space_embeds_all_faces_once(gallery, open_here):
     gallery.add([new_face(f"P{seed}", seed) for seed in range(3)])
     facts, seeds = gallery.info(), {new_face("x", seed).crop_jpeg: seed for seed in range(3)}

@@ -46,6 +46,7 @@ class NewFace:
         source: where the photo came from, as its owner named it.
         quality: 0 to 1.
         box_xyxy_px, landmarks_px: as in `likeness.types.Face`, ten numbers (x, y of each) for the landmarks.
+        space: the embedding's; where it is stated, a gallery that has gone over to another one meanwhile refuses it.
     """
 
     name: str
@@ -59,6 +60,7 @@ class NewFace:
     landmarks_px: tuple[float, ...] = ()
     consent: Consent | None = None
     retain_until: date | None = None
+    space: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,9 +148,10 @@ class EmbeddedGallery(Gallery):
         check_unit_vectors(np.stack([face.embedding for face in faces]), self._dimension)
         with self._store.write() as connection:
             held = get_meta(connection, "space")
-            if held != self._space:
+            offered = {self._space} | {face.space for face in faces if face.space is not None}
+            if others := offered - {held}:
                 raise SpaceMismatch(
-                    f"{self._store.path} was re-embedded: it holds vectors of {held!r} now, not of {self._space!r}",
+                    f"{self._store.path} was re-embedded: it holds vectors of {held!r} now, not of {min(others)!r}",
                     hint="open it again with the new model",
                 )
             return face_rows.add(connection, self._salt, faces)

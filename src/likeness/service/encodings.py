@@ -117,6 +117,7 @@ def _look(
         quality=0.0,  # nobody knows it: a picture, where there is one, goes before
         consent=options.consent,
         retain_until=options.retain_until,
+        space=SPACE,
     )
     return Outcome(place, name, "added"), face
 

@@ -232,6 +232,7 @@ class Enrolment:
             landmarks_px=tuple(float(value) for value in face.landmarks_px.ravel()),
             consent=self._options.consent,
             retain_until=self._options.retain_until,
+            space=self._recognizer.space,
         )
 
     def _expect_nobody_elses(self, name: str, sha256: str, *indices: int) -> None:
