@@ -1,8 +1,8 @@
 """Name → factory for the parts that can be exchanged; built-ins and strangers' plugins register the same way.
 
 A part has a kind (`gallery`, `detector`, `embedder`, `attributes`, `converter`, `source`,
-`queue`, `storage`) and a name. Built-ins are rows of `BUILTIN`; an installed package adds more through the entry-point group `likeness.KIND`. A target is
-`module:attribute`, imported when it is asked for.
+`queue`, `storage`) and a name. Built-ins are rows of `BUILTIN`; an installed package adds more through the entry-point
+group `likeness.KIND`. A target is `module:attribute`, imported when it is asked for.
 """
 
 from __future__ import annotations
