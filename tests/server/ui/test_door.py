@@ -172,6 +172,21 @@ def test_an_upload_is_read_and_neither_it_nor_a_page_stays_in_the_browser(visito
     assert visitor.get("/ui").headers["location"] == "/ui/"
 
 
+def test_uploads_do_not_fill_the_disk(visitor):
+    from likeness.server.ui.uploads import MOST_BYTES
+
+    large = Path(os.environ["GRADIO_TEMP_DIR"], "large")
+    with large.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)  # a hole: it takes no room on the disk
+    try:
+        refused = visitor.post("/ui/gradio_api/upload", files={"files": b"x"})
+    finally:
+        large.unlink()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+    assert "retry-after" in refused.headers
+    assert visitor.post("/ui/gradio_api/upload", files={"files": b"x"}).status_code == 200
+
+
 def test_behind_a_proxy_that_speaks_tls_the_visits_cookie_keeps_to_it(stranger, locked, keys):
     _, secret = keys.create("visitor", "read")
     over_tls = stranger.post("/ui/key", data={"key": secret}, headers={"origin": locked.replace("http", "https")})

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import gradio as gr
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from gradio.utils import get_upload_folder
 
 from likeness.errors import InputError, LikenessError, PhotoMissing
 from likeness.server.engine import Engine
 from likeness.server.keys import Scope
 from likeness.server.ui.door import Sessions
 from likeness.server.ui.markup import error_card, unforeseen_card
+from likeness.server.ui.uploads import read_upload
 from likeness.server.work import Enrol, Work
 from likeness.service import Outcome, People
 from likeness.settings import Settings
@@ -117,23 +117,11 @@ async def bytes_at(path: str | None, what: str = "photo") -> bytes:
     if not path:
         raise InputError(f"there is no {what} yet", hint=f"choose a {what}, or take one with the camera")
     try:
-        return await run_in_threadpool(_uploaded, path)
+        return await run_in_threadpool(read_upload, path)
     except (OSError, ValueError):
         raise PhotoMissing(
             f"the {what} is no longer here", hint="uploads are kept for a while: choose it again"
         ) from None
-
-
-def _uploaded(path: str) -> bytes:
-    """The bytes of a file below the folder of uploads: the path comes from the browser, which may write what it likes.
-
-    Raises:
-        OSError, ValueError: it lies elsewhere, or is no file.
-    """
-    found = Path(path).resolve(strict=True)
-    if not found.is_relative_to(Path(get_upload_folder()).resolve()):
-        raise PermissionError("not an upload")
-    return found.read_bytes()
 
 
 async def all_bytes_at(paths: Sequence[str] | None) -> list[tuple[str, bytes]]:

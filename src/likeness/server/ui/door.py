@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -25,10 +26,12 @@ from likeness.server.access import Access
 from likeness.server.failures import answer_failure
 from likeness.server.middleware import from_another_site
 from likeness.server.ui import page
+from likeness.server.ui.uploads import expect_room
 
 ROOT = "/ui"
 KEY_PAGE = f"{ROOT}/key"
 LEAVE = f"{ROOT}/leave"
+UPLOAD = f"{ROOT}/gradio_api/upload"
 COOKIE = "likeness_session"
 IDLE_S = 12 * 3600
 MOST_SESSIONS = 1000
@@ -116,6 +119,8 @@ class Door:
                 return
             raise
         scope["likeness.actor"], scope["likeness.scope"] = actor, allows
+        if path.rstrip("/") == UPLOAD:
+            await run_in_threadpool(expect_room)
         await self._app(scope, receive, send)
 
 
