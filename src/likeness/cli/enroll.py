@@ -152,8 +152,8 @@ def take(
         for outcome in begin(people, stop, on_frame):
             tally.add(outcome)
             _show(flags.output, outcome, verbose=verbose, shown=tally.refused)
-            if not frames:
-                progress(tally.photos, total)
+            if not frames or tally.photos == total:
+                progress(tally.photos + frames, total + frames)
     stopped = tally.photos < total
     _summarise(flags.output, tally, total, stopped=stopped, things=things)
     if stopped:
