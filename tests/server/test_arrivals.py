@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 
 import pytest
 
 from likeness.server.app import create_app
 from likeness.server.keys import KeyStore
 from running_server import client, running
+from working import drain
 
 
 @pytest.fixture
@@ -28,19 +29,7 @@ def asked(settings):
 @pytest.fixture
 def work(settings):
     """Lets a worker do all that waits."""
-    from likeness.intake import STEPS
-    from likeness.intake.worker import open_worker
-    from likeness.service import open_people
-
-    def drain() -> None:
-        with open_people(settings, actor="worker") as people:
-            worker = open_worker(people, settings, STEPS)
-            try:
-                worker.run(threading.Event(), drain=True)
-            finally:
-                worker.close()
-
-    return drain
+    return partial(drain, settings)
 
 
 def test_photos_are_handed_in_and_their_answers_are_those_of_identify(asked, work, samples):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import count
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -19,6 +16,7 @@ from click.core import ParameterSource
 
 from likeness.cli.flags import Flags, common_options, every_option, pick_option, progress_option
 from likeness.cli.output import about, counted
+from likeness.cli.stopping import stopping
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
@@ -194,24 +192,6 @@ class Tally:
     def seconds(self) -> float:
         """Since the start."""
         return time.monotonic() - self._start
-
-
-@contextmanager
-def stopping() -> Iterator[Any]:
-    """Ctrl-C asks to stop after the batch in hand; a second one stops at once."""
-    asked = False
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def enrol_options(

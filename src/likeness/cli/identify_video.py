@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from likeness.cli.enroll import stopping
 from likeness.cli.flags import Flags
 from likeness.cli.identify_lines import answer_lines
+from likeness.cli.stopping import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from likeness.cli.flags import Flags, common_options
 from likeness.cli.output import counted
+from likeness.cli.stopping import told_to_end
 
 if TYPE_CHECKING:
     from likeness.cli.output import Output
@@ -79,9 +79,7 @@ class _Alarm:
     def is_over(self) -> bool:
         return self._over
 
-    def end(self, number: int, frame: FrameType | None) -> None:
-        if self._over:
-            raise KeyboardInterrupt  # told twice: at once
+    def end(self) -> None:
         self._over = True
         self._woken.set()
 
@@ -98,12 +96,8 @@ class _Alarm:
 @contextmanager
 def _alarm() -> Iterator[_Alarm]:
     alarm = _Alarm()
-    before = [(number, signal.signal(number, alarm.end)) for number in (signal.SIGTERM, signal.SIGINT)]
-    try:
+    with told_to_end(alarm.end, (signal.SIGTERM, signal.SIGINT)):
         yield alarm
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 @contextmanager

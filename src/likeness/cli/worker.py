@@ -6,14 +6,14 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from likeness.cli.flags import Flags, common_options
 from likeness.cli.output import counted
+from likeness.cli.stopping import told_to_end
 from likeness.errors import ExtraMissing
 from likeness.intake import STEPS
 
@@ -68,7 +68,9 @@ def worker(flags: Flags, /, steps: str, drain: bool, lease_s: float, **options: 
     with open_people(recognizer=recognizer, create=True, actor="worker", say=flags.output.say) as people:
         working = open_worker(people, settings, wanted, note=note, lease_s=lease_s)
         try:
-            with _stopping() as stop:
+            stop = threading.Event()
+            # A second SIGTERM changes nothing: those who look after processes send several.
+            with told_to_end(stop.set, (signal.SIGINT, signal.SIGTERM), insists=(signal.SIGINT,)):
                 flags.output.say(f"Working: {', '.join(wanted)}")
                 working.run(stop, drain=drain)
         finally:
@@ -117,21 +119,3 @@ def _summary(counts: Counter[tuple[str, str]]) -> str:
             more = [f"{retried} to be tried again"] * bool(retried) + [f"{buried} dead"] * bool(buried)
             parts.append(f"{step}: {counted(done, 'message', 'messages')}" + (f" ({', '.join(more)})" if more else ""))
     return "; ".join(parts)
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends at once."""
-    stop = threading.Event()
-
-    def ask(number: int, frame: object) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

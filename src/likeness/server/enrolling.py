@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
+from fastapi import Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
@@ -170,6 +171,17 @@ async def answer_of(here: Context, actor: str, enrolled: Enrolled, pictures: Seq
         "added": enrolled.added,
         "refused": len(refused),
     }
+
+
+async def reply_of(
+    here: Context, actor: str, enrolled: Enrolled, pictures: Sequence[Picture], response: Response
+) -> dict[str, Any]:
+    """The answer to an enrolment, as `answer_of`, and what its status and headers say of it."""
+    if enrolled.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    if not enrolled.added:
+        response.status_code = 200
+    return await answer_of(here, actor, enrolled, pictures)
 
 
 def error_of(reason: Mapping[str, str], **details: Any) -> LikenessError:

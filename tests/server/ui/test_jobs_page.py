@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
+
+from working import drain
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,7 +36,7 @@ def test_jobs_show_what_waits_how_far_it_is_and_what_failed_and_dead_letters_are
     job = asked.post("/v1/jobs", files=files).json()
     ui.page.locator("#jobs-answer").get_by_text(job["id"]).wait_for()
     assert "0 of 2" in ui.page.locator("#jobs-answer").inner_text()
-    _work(own_settings)
+    drain(own_settings)
     ui.page.locator("#jobs-answer").get_by_text("2 of 2").wait_for()
     words = ui.page.locator("#jobs-answer").inner_text()
     assert "What workers could not do" in words
@@ -45,16 +45,3 @@ def test_jobs_show_what_waits_how_far_it_is_and_what_failed_and_dead_letters_are
     ui.page.get_by_text("1 message will be tried again.").wait_for()
     depth = 'likeness_queue_messages{queue="detect",state="dead"} 0.0'
     assert depth in asked.get("/metrics").text
-
-
-def _work(settings) -> None:
-    from likeness.intake import STEPS
-    from likeness.intake.worker import open_worker
-    from likeness.service import open_people
-
-    with open_people(settings, actor="worker") as people:
-        worker = open_worker(people, settings, STEPS)
-        try:
-            worker.run(threading.Event(), drain=True)
-        finally:
-            worker.close()

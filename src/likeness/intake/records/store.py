@@ -137,6 +137,12 @@ class Records:
             raise JobNotFound(f"there is no job {job_id!r}")
         return found[0]
 
+    def owners(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Who asked for these jobs, by their ids."""
+        with self._read() as connection:
+            rows = connection.execute(sa.select(jobs.c.id, jobs.c.owner).where(jobs.c.id.in_(job_ids)))
+            return {row.id: row.owner for row in rows}
+
     def jobs(self, *, owner: str | None = None, most: int = 50) -> list[ArrivalJob]:
         """The latest jobs, newest first."""
         with self._read() as connection:

@@ -44,6 +44,7 @@ class Bury:
 
 
 Outcome = Done | Retry | Bury
+UNKNOWN = Bury("the records know nothing of this arrival")
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +80,8 @@ class Workshop:
     def clean(self, arrivals: Sequence[Arrival]) -> None:
         """Erase what lies in the spool of arrivals that ended: cut-out faces, and photos that were sent."""
         for arrival in arrivals:
-            for key in (cutting_key(arrival), upload_key(arrival)):
+            sent = () if arrival.uri else (upload_key(arrival),)
+            for key in (cutting_key(arrival), *sent):
                 with suppress(StorageMissing):
                     self.spool.delete(key)
 
@@ -146,7 +148,7 @@ def known(shop: Workshop, messages: Sequence[Message]) -> list[Arrival | None]:
 def settled(shop: Workshop, arrival: Arrival | None) -> Outcome | None:
     """What becomes of a message whose arrival is unknown or has ended; None where it is open."""
     if arrival is None:
-        return Bury("the records know nothing of this arrival")
+        return UNKNOWN
     if arrival.open:
         return None
     shop.clean([arrival])

@@ -11,7 +11,19 @@ from likeness.intake.cuttings import Cutting
 from likeness.intake.events import arrivals
 from likeness.intake.queues import Body, Message
 from likeness.intake.records import Arrival
-from likeness.intake.steps.base import Bury, Done, Outcome, Retry, Step, cutting_key, fail, settled, to_tell
+from likeness.intake.steps.base import (
+    UNKNOWN,
+    Bury,
+    Done,
+    Outcome,
+    Retry,
+    Step,
+    cutting_key,
+    fail,
+    known,
+    settled,
+    to_tell,
+)
 
 HOPELESS = (InputError, SettingsError, StorageMissing, ObjectTooLarge)
 """Errors of a photo that another try would meet again."""
@@ -33,7 +45,9 @@ class Detect(Step):
     def handle(self, messages: Sequence[Message]) -> list[Outcome]:
         """See `Step`."""
         records = self.shop.records
-        meant: list[list[Arrival] | Outcome] = [self._meant(message) for message in messages]
+        meant: list[list[Arrival] | Outcome] = [
+            self._meant(message, arrival) for message, arrival in zip(messages, known(self.shop, messages), strict=True)
+        ]
         wanted = [arrival for each in meant if isinstance(each, list) for arrival in each if arrival.open]
         looked = dict(
             zip((each.id for each in wanted), self.shop.people.recognizer.map(self._look, wanted), strict=True)
@@ -47,12 +61,12 @@ class Detect(Step):
         )
         return [each if not isinstance(each, list) else self._outcome(each, looked) for each in meant]
 
-    def _meant(self, message: Message) -> list[Arrival] | Outcome:
-        """The arrivals of a message, written down where they are new."""
-        arrival_id = message.body.get("arrival")
-        if isinstance(arrival_id, str):
-            known = self.shop.records.arrivals([arrival_id]).get(arrival_id)
-            return Bury("the records know nothing of this arrival") if known is None else [known]
+    def _meant(self, message: Message, arrival: Arrival | None) -> list[Arrival] | Outcome:
+        """The arrivals of a message, written down where they are new; `arrival` is the one that it names, if known."""
+        if arrival is not None:
+            return [arrival]
+        if isinstance(message.body.get("arrival"), str):
+            return UNKNOWN
         try:
             found = arrivals(message.body)
         except InputError as error:

@@ -55,10 +55,11 @@ class Identify(Step):
     def _answer(self, cut: Sequence[tuple[Arrival, Cutting]]) -> tuple[tuple[str, dict[str, str]], ...]:
         people = self.shop.people
         faces = iter(people.recognizer.look_at([face for _, cutting in cut for face in cutting.faces]))
+        owners = self.shop.records.owners(list({arrival.job for arrival, _ in cut if arrival.job}))
         asked = []
         for arrival, cutting in cut:
-            owner = self.shop.records.job(arrival.job).owner if arrival.job else ACTOR
-            asked.append((owner, Described("", tuple(islice(faces, len(cutting.faces))), cutting.size_px)))
+            described = Described("", tuple(islice(faces, len(cutting.faces))), cutting.size_px)
+            asked.append((owners.get(arrival.job or "", ACTOR), described))
         identified = people.identify_together(asked)
         given = [(arrival, self._result(arrival, each)) for (arrival, _), each in zip(cut, identified, strict=True)]
         tellings = self.shop.records.answer(given)

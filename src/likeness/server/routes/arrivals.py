@@ -11,7 +11,7 @@ from pydantic import Field
 from likeness.errors import InputError, RequestInvalid
 from likeness.intake.answers import job_dict
 from likeness.server.access import KeyFirst
-from likeness.server.context import PHOTO_ERRORS, Here, Reader, errors
+from likeness.server.context import Here, Reader, errors
 from likeness.server.schemas import JobAnswer, JobPhotosAnswer
 from likeness.server.uploads import PhotoField, PhotoForm, all_bytes_of, body_of, read
 
@@ -32,7 +32,7 @@ class JobForm(PhotoForm):
     "",
     response_model=JobAnswer,
     status_code=202,
-    responses=errors(404, 413, 415) | PHOTO_ERRORS,
+    responses=errors(404, 413, 415),
     openapi_extra=body_of(JobForm),
 )
 async def create_job(form: Annotated[JobForm, Depends(read(JobForm))], actor: Reader, here: Here) -> Any:

@@ -14,7 +14,7 @@ from likeness.errors import ExtraMissing, InputError
 from likeness.server.access import KeyFirst
 from likeness.server.clips import found_clip
 from likeness.server.context import Context, Enroller, Here, errors
-from likeness.server.enrolling import EnrolFields, answer_of, enrol
+from likeness.server.enrolling import EnrolFields, enrol, reply_of
 from likeness.server.routes.people import IDEMPOTENCY_KEY, Whom
 from likeness.server.schemas import EnrolAnswer
 from likeness.server.uploads import PhotoField, Picture, body_of, bytes_of, read
@@ -93,11 +93,7 @@ async def _enrolled(here: Context, actor: str, name: str, asked: ClipForm, respo
         return Enrol((await _found(here, actor, name, form.options(), pictures[0]),), form.options())
 
     enrolled = await enrol(here, actor, name, asked, [asked.clip], work=work)
-    if enrolled.replayed:
-        response.headers["Idempotency-Replayed"] = "true"
-    if not enrolled.added:
-        response.status_code = 200
-    return await answer_of(here, actor, enrolled, [asked.clip])
+    return await reply_of(here, actor, enrolled, [asked.clip], response)
 
 
 async def _found(here: Context, actor: str, name: str, options: EnrolOptions, clip: Picture) -> FoundPhoto:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from likeness.errors import RequestInvalid
 from likeness.server.access import KeyFirst
 from likeness.server.context import Admin, Enroller, Here, Reader, errors
-from likeness.server.enrolling import PersonForm, PicturesForm, answer_of, enrol
+from likeness.server.enrolling import PersonForm, PicturesForm, enrol, reply_of
 from likeness.server.schemas import (
     EnrolAnswer,
     ErasedAnswer,
@@ -106,11 +106,7 @@ async def add_pictures(
 
 async def _enrolled(here: Here, actor: str, name: str, asked: PicturesForm, response: Response) -> dict[str, Any]:
     enrolled = await enrol(here, actor, name, asked, asked.photos)
-    if enrolled.replayed:
-        response.headers["Idempotency-Replayed"] = "true"
-    if not enrolled.added:
-        response.status_code = 200
-    return await answer_of(here, actor, enrolled, asked.photos)
+    return await reply_of(here, actor, enrolled, asked.photos, response)
 
 
 @router.get("", response_model=PeopleAnswer, responses=errors())
