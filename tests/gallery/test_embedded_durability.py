@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from gallery_oracle import DIMENSION, new_face, photo, unit
 
-from likeness.gallery.storage import Store
+from likeness.gallery.embedded.storage import Store
 
 HERE = Path(__file__).parent
 PRELUDE = """
@@ -144,7 +144,7 @@ def test_a_removal_that_was_killed_half_way_is_finished_at_the_next_opening(embe
     killed = started(
         """
         import os, signal
-        from likeness.gallery import erasure
+        from likeness.gallery.embedded import erasure
         erasure._erase_in_snapshot = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
         gallery.remove(sys.argv[2])
         """,

@@ -14,8 +14,8 @@ import pytest
 from gallery_oracle import DIMENSION, new_face, unit
 
 from likeness.errors import GalleryBusy, GalleryCorrupt, PersonNotFound, StorageError
-from likeness.gallery import ann, compaction
 from likeness.gallery.base import PhotoNote
+from likeness.gallery.embedded import ann, compaction
 from likeness.types import Consent
 
 

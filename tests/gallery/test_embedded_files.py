@@ -12,8 +12,9 @@ import pytest
 from gallery_oracle import DIMENSION, SPACE, new_face, unit
 
 from likeness.errors import GalleryBusy, GalleryCorrupt, GalleryMissing, StorageError, StorageFull
-from likeness.gallery import open_gallery, schema
+from likeness.gallery import open_gallery
 from likeness.gallery.base import Gallery
+from likeness.gallery.embedded import schema
 
 
 def other_database(path):

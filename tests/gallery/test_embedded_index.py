@@ -9,9 +9,9 @@ import pytest
 from gallery_oracle import DIMENSION, new_face, unit
 
 from likeness.errors import ExtraMissing, SpaceMismatch
-from likeness.gallery import ann
 from likeness.gallery.base import NewFace
-from likeness.gallery.searcher import Searcher
+from likeness.gallery.embedded import ann
+from likeness.gallery.embedded.searcher import Searcher
 
 # Not imported to see whether it is there: it must be loaded after onnxruntime (see `usearch_index`).
 pytestmark = pytest.mark.skipif(find_spec("usearch") is None, reason="the extra ann is not installed")

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from likeness.errors import PersonExists
-from likeness.gallery import ann
-from likeness.gallery.embedded import open_embedded
+from likeness.gallery.embedded import ann, open_embedded
 
 NAMES = st.sampled_from(["Ann", "Bea", "Çağla", "Dan", "Eve", "Finn"])
 SEEDS = st.integers(0, 40)

@@ -85,7 +85,7 @@ def test_one_picture_is_erased_and_that_is_recorded(people, names):
 
 def rewritten(path, statement):
     """Change the trail as somebody could who may write the file, and seal every line anew."""
-    from likeness.gallery import audit
+    from likeness.gallery import trail
 
     with sqlite3.connect(path, isolation_level=None) as connection:
         connection.execute("DROP TRIGGER events_are_not_changed")
@@ -95,7 +95,7 @@ def rewritten(path, statement):
         for *line, _ in connection.execute(
             "SELECT id, at, actor, action, person_id, details, hash FROM events ORDER BY id"
         ).fetchall():
-            previous = audit._seal(previous, tuple(line))
+            previous = trail._seal(previous, trail.Line(*line))
             connection.execute("UPDATE events SET hash = ? WHERE id = ?", (previous, line[0]))
         connection.execute("COMMIT")
     connection.close()

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 from likeness.errors import Conflict
-from likeness.gallery.storage import connect, mapped_errors, transaction
 from likeness.private import make_private
+from likeness.sqlite import connect, mapped_errors, transaction
 
 OPEN_S = 3600.0
 """An enrolment that nothing is heard of for so long is given up; what was enrolled stays."""

@@ -50,3 +50,13 @@ def keyed_hash(salt: bytes, *parts: str) -> bytes:
         data = part.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(4, "little") + data)
     return digest.digest()
+
+
+def name_hash(salt: bytes, name: str) -> bytes:
+    """What the unique index on names holds."""
+    return keyed_hash(salt, "name", name_key(name))
+
+
+def photo_hash(salt: bytes, photo_sha256: str) -> bytes:
+    """What indexes hold of a photo."""
+    return keyed_hash(salt, "photo", photo_sha256)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from likeness.errors import Conflict, SettingsError
-from likeness.gallery.storage import connect, mapped_errors, transaction
+from likeness.sqlite import connect, mapped_errors, transaction
 from likeness.storage import StoredObject
 
 KEPT_DAYS = 90

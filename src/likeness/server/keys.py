@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from likeness.errors import InputError, KeyNotFound, StorageError
-from likeness.gallery.storage import connect, transaction
 from likeness.private import make_private
+from likeness.sqlite import connect, transaction
 
 Scope = Literal["read", "enrol", "admin"]
 """What a key may do, each including those before it: ask; also enrol and change people; also erase and look after."""

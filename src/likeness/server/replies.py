@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from likeness.errors import RequestDiffers, RequestInvalid
-from likeness.gallery.storage import connect, mapped_errors, transaction
 from likeness.private import make_private
+from likeness.sqlite import connect, mapped_errors, transaction
 
 R = TypeVar("R")
 

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from likeness.errors import StorageError
-from likeness.gallery.storage import connect, transaction
 from likeness.intake.queues.base import (
     LEASE_S,
     MOST_ATTEMPTS,
@@ -32,6 +31,7 @@ from likeness.intake.queues.base import (
     silence,
 )
 from likeness.intake.queues.queue_file import prepare, queue_errors
+from likeness.sqlite import connect, transaction
 
 _FIRST_PAUSE_S = 0.005
 _LONGEST_PAUSE_S = 0.1

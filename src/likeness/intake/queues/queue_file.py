@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from likeness.errors import GalleryBusy, GalleryCorrupt, QueueUnavailable, SettingsError, StorageError
-from likeness.gallery.storage import BUSY_TIMEOUT_S, connect, mapped_errors, transaction
 from likeness.private import make_private
+from likeness.sqlite import BUSY_TIMEOUT_S, connect, mapped_errors, transaction
 
 APPLICATION_ID = 0x4C6B5175  # "LkQu"
 VERSION = 1

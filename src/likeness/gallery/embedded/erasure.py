@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from likeness.errors import LikenessError, PersonNotFound, StorageError
-from likeness.gallery import ann, compaction, people
 from likeness.gallery.base import Erased
-from likeness.gallery.schema import blank, expect_gallery, set_meta
-from likeness.gallery.snapshots import UNFINISHED, discard_unfinished, mount_of
-from likeness.gallery.storage import Store, connect, mapped_errors, transaction, truncate_log
+from likeness.gallery.embedded import ann, compaction, people
+from likeness.gallery.embedded.schema import blank, expect_gallery, set_meta
+from likeness.gallery.embedded.snapshots import UNFINISHED, discard_unfinished, mount_of
+from likeness.gallery.embedded.storage import Store
+from likeness.gallery.identity import name_hash
+from likeness.sqlite import connect, mapped_errors, transaction, truncate_log
 
 _LOG, _INDEX = "log", "index"
 _KEPT_CHANGES = 100_000
@@ -34,7 +36,7 @@ def erase_person(store: Store, salt: bytes, person_id: str) -> Erased:
     """
     with store.maintenance():
         with store.write() as connection:
-            name = people.name_hash(salt, people.find_by_id(connection, person_id).person.name)
+            name = name_hash(salt, people.find_by_id(connection, person_id).person.name)
             everybody = _with_merged(connection, person_id)
             face_ids = erase_rows(connection, people_ids=everybody, face_ids=(), name_hashes=(name,))
             _note_pending(store, connection, people_ids=everybody, face_ids=face_ids, name_hashes=(name,))

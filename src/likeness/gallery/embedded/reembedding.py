@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from likeness.errors import GalleryBusy
-from likeness.gallery import ann
-from likeness.gallery.schema import get_meta, set_meta
-from likeness.gallery.storage import Store
+from likeness.gallery.embedded import ann
+from likeness.gallery.embedded.schema import get_meta, set_meta
+from likeness.gallery.embedded.storage import Store
 from likeness.types import Vector, check_unit_vectors
 
 _BATCH = 64

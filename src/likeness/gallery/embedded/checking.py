@@ -8,13 +8,13 @@ from collections.abc import Callable
 import numpy as np
 
 from likeness.errors import GalleryCorrupt, LikenessError
-from likeness.gallery import ann, audit, erasure, faces
 from likeness.gallery.base import Finding, Hit
-from likeness.gallery.compaction import compact_if_worthwhile
-from likeness.gallery.matrix import Nearest
-from likeness.gallery.schema import get_meta
-from likeness.gallery.searcher import Searcher
-from likeness.gallery.storage import Store
+from likeness.gallery.embedded import ann, audit, erasure, faces
+from likeness.gallery.embedded.compaction import compact_if_worthwhile
+from likeness.gallery.embedded.matrix import Nearest
+from likeness.gallery.embedded.schema import get_meta
+from likeness.gallery.embedded.searcher import Searcher
+from likeness.gallery.embedded.storage import Store
 
 _FIRST_WANTED = 0.99
 _TEN_WANTED = 0.9

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from likeness.errors import GalleryCorrupt, GalleryMissing, StorageError
-from likeness.gallery.storage import connect, is_readonly, mapped_errors, transaction
+from likeness.sqlite import connect, is_readonly, mapped_errors, transaction
 
 APPLICATION_ID = 0x4C4B4E53
 """`LKNS`, in the header of every gallery file: how one is told from other SQLite files."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from likeness.errors import PersonExists, PersonNotFound
-from likeness.gallery.identity import clean_name, keyed_hash, name_key, new_person_id
-from likeness.gallery.schema import blank
+from likeness.gallery.embedded.schema import blank
+from likeness.gallery.identity import name_hash, name_key, new_person_id
+from likeness.gallery.stated import Facts, now
 from likeness.types import Consent, Person
 
 _SELECT = """
@@ -22,32 +23,12 @@ FROM people p JOIN facts f ON f.id = p.facts
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is stated about a person and may change."""
-
-    name: str
-    profile: Mapping[str, Any] = field(default_factory=dict)
-    consent: Consent | None = None
-    retain_until: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Record:
     """A person's row: the keys that only the tables use, and the person."""
 
     key: int
     facts: int
     person: Person
-
-
-def now() -> str:
-    """The present time, as it is stored."""
-    return datetime.now(UTC).isoformat()
-
-
-def name_hash(salt: bytes, name: str) -> bytes:
-    """What the unique index on names holds."""
-    return keyed_hash(salt, "name", name_key(name))
 
 
 def find_by_name(connection: sqlite3.Connection, salt: bytes, name: str) -> Record | None:
@@ -129,22 +110,6 @@ def erase_notes(connection: sqlite3.Connection, hashed_name: bytes) -> None:
     connection.executemany(
         "UPDATE notes SET name_hash = randomblob(16), photo_hash = randomblob(16) WHERE id = ?", rows
     )
-
-
-def stated(person: Person) -> Facts:
-    """What is stated about a person at present."""
-    return Facts(person.name, person.profile, person.consent, person.retain_until)
-
-
-def with_changes(facts: Facts, changes: Mapping[str, Any]) -> Facts:
-    """`facts` with some fields replaced; a name is cleaned, a profile copied, or asked of a function of the old one."""
-    cleaned = dict(changes)
-    if "name" in cleaned:
-        cleaned["name"] = clean_name(cleaned["name"])
-    if "profile" in cleaned:
-        given = cleaned["profile"]
-        cleaned["profile"] = dict((given(facts.profile) if callable(given) else given) or {})
-    return replace(facts, **cleaned)
 
 
 def names_by_key(connection: sqlite3.Connection, keys: Iterable[int]) -> dict[int, tuple[str, str]]:

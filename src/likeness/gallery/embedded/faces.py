@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from likeness.gallery import people
 from likeness.gallery.base import Added, NewFace, StoredFace
-from likeness.gallery.identity import clean_name, keyed_hash, name_key
-from likeness.gallery.matrix import View
-from likeness.gallery.schema import last_number
+from likeness.gallery.embedded import people
+from likeness.gallery.embedded.matrix import View
+from likeness.gallery.embedded.schema import last_number
+from likeness.gallery.identity import name_key, photo_hash
+from likeness.gallery.stated import Facts, now, stated, stated_by, with_changes
 
 _PAGE = 256
 _SELECT = """
@@ -24,16 +25,11 @@ FROM faces f JOIN people p ON p.key = f.person JOIN vectors v ON v.id = f.id JOI
 """
 
 
-def photo_hash(salt: bytes, photo_sha256: str) -> bytes:
-    """What indexes hold of a photo."""
-    return keyed_hash(salt, "photo", photo_sha256)
-
-
 def add(connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]) -> list[Added]:
     """See `Gallery.add`; inside the caller's transaction."""
     owners = _people_for(connection, salt, faces)
     next_id = last_number(connection, "faces") + 1
-    created_at = people.now()
+    created_at = now()
     outcomes: list[Added] = []
     known: dict[tuple[int, bytes, int], int] = {}
     rows: list[tuple[Any, ...]] = []
@@ -63,25 +59,17 @@ def add(connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]) -
 
 def _people_for(connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]) -> dict[str, tuple[int, str]]:
     """Name key → (person key, id), creating who is missing and noting what the faces state about consent."""
-    stated: dict[str, dict[str, Any]] = {}
-    names: dict[str, str] = {}
-    for face in faces:
-        folded = name_key(face.name)
-        names.setdefault(folded, face.name)
-        changes = stated.setdefault(folded, {})
-        changes.update({"consent": face.consent} if face.consent else {})
-        changes.update({"retain_until": face.retain_until} if face.retain_until else {})
     owners: dict[str, tuple[int, str]] = {}
-    for folded, changes in stated.items():
-        record = people.find_by_name(connection, salt, names[folded])
+    for folded, (name, changes) in stated_by(faces).items():
+        record = people.find_by_name(connection, salt, name)
         if record is None:
-            facts = people.with_changes(people.Facts(clean_name(names[folded])), changes)
+            facts = with_changes(Facts(name), changes)
             key = people.insert(connection, salt, facts)
             person_id = str(connection.execute("SELECT id FROM people WHERE key = ?", (key,)).fetchone()[0])
             owners[folded] = key, person_id
             continue
-        now_stated = people.stated(record.person)
-        wanted = people.with_changes(now_stated, changes)
+        now_stated = stated(record.person)
+        wanted = with_changes(now_stated, changes)
         if wanted != now_stated:
             people.change(connection, salt, record, wanted)
         owners[folded] = record.key, record.person.id

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from likeness.errors import Conflict, NotFound
-from likeness.gallery.people import now
-from likeness.gallery.storage import Store, connect, create_private, mapped_errors, sync_file, transaction
+from likeness.gallery.embedded.storage import Store
+from likeness.gallery.stated import now
+from likeness.sqlite import connect, create_private, mapped_errors, sync_file, transaction
 
 UNFINISHED = ".unfinished-snapshot"
 """Ends the name of a copy that is being made."""

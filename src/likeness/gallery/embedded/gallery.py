@@ -16,9 +16,6 @@ from typing import Any, Self
 import numpy as np
 
 from likeness.errors import LikenessError, PersonExists, PersonNotFound, SpaceMismatch
-from likeness.gallery import ann, audit, checking, compaction, erasure, people, reembedding, snapshots
-from likeness.gallery import faces as face_rows
-from likeness.gallery import notes as note_rows
 from likeness.gallery.base import (
     UNSET,
     Added,
@@ -35,10 +32,15 @@ from likeness.gallery.base import (
     TrailCheck,
     ignore_progress,
 )
+from likeness.gallery.embedded import ann, audit, checking, compaction, erasure, people, reembedding, snapshots
+from likeness.gallery.embedded import faces as face_rows
+from likeness.gallery.embedded import notes as note_rows
+from likeness.gallery.embedded.schema import count_changes, get_meta, prepare
+from likeness.gallery.embedded.searcher import Searcher
+from likeness.gallery.embedded.storage import Store
 from likeness.gallery.identity import clean_name
-from likeness.gallery.schema import count_changes, get_meta, prepare
-from likeness.gallery.searcher import Searcher
-from likeness.gallery.storage import BUSY_TIMEOUT_S, Store
+from likeness.gallery.stated import Facts, stated, with_changes
+from likeness.sqlite import BUSY_TIMEOUT_S
 from likeness.types import Consent, Person, Vector, check_unit_vectors
 
 APPROXIMATE_ABOVE = 100_000
@@ -157,7 +159,7 @@ class EmbeddedGallery(Gallery):
             return face_rows.add(connection, self._salt, faces)
 
     def create(self, name: str) -> Person:  # noqa: D102
-        facts = people.Facts(clean_name(name))
+        facts = Facts(clean_name(name))
         with self._store.write() as connection:
             other = people.find_by_name(connection, self._salt, facts.name)
             if other is not None:
@@ -227,8 +229,8 @@ class EmbeddedGallery(Gallery):
         changes = {field: value for field, value in given.items() if value is not UNSET}
         with self._store.write() as connection:
             record = people.find_by_id(connection, person_id)
-            before = people.stated(record.person)
-            wanted = people.with_changes(before, changes)
+            before = stated(record.person)
+            wanted = with_changes(before, changes)
             people.change(connection, self._salt, record, wanted)
             people.move_notes(connection, self._salt, before.name, wanted.name)
             return people.find_by_id(connection, person_id).person

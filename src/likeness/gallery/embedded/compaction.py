@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from likeness.gallery.schema import get_meta, set_meta
-from likeness.gallery.storage import Store
+from likeness.gallery.embedded.schema import get_meta, set_meta
+from likeness.gallery.embedded.storage import Store
 
 _WORTHWHILE_BYTES = 32 * 2**20
 _WORTHWHILE_SHARE = 0.25

@@ -6,10 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from likeness.gallery.base import PhotoNote
-from likeness.gallery.faces import photo_hash
-from likeness.gallery.identity import keyed_hash
-from likeness.gallery.people import name_hash
-from likeness.gallery.schema import blank
+from likeness.gallery.embedded.schema import blank
+from likeness.gallery.identity import keyed_hash, name_hash, photo_hash
 
 
 def write(connection: sqlite3.Connection, salt: bytes, name: str, notes: Sequence[PhotoNote], tag: str) -> None:

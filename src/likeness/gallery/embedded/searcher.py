@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from likeness.errors import SpaceMismatch
-from likeness.gallery import ann, faces, people
 from likeness.gallery.base import Hit
-from likeness.gallery.matrix import GONE, FaceMatrix, Ids, Nearest, View, merge_nearest, nearest_people
-from likeness.gallery.schema import get_meta, last_number
-from likeness.gallery.storage import Store
+from likeness.gallery.embedded import ann, faces, people
+from likeness.gallery.embedded.matrix import GONE, FaceMatrix, Ids, Nearest, View, merge_nearest, nearest_people
+from likeness.gallery.embedded.schema import get_meta, last_number
+from likeness.gallery.embedded.storage import Store
 from likeness.types import Vector
 
 _FIRST_CANDIDATES = 128

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from likeness.errors import ExtraMissing, GalleryBusy
-from likeness.gallery import faces
-from likeness.gallery.matrix import Ids
-from likeness.gallery.schema import get_meta, last_number, set_meta
-from likeness.gallery.storage import Store, create_private, mapped_errors, sync_file
+from likeness.gallery.embedded import faces
+from likeness.gallery.embedded.matrix import Ids
+from likeness.gallery.embedded.schema import get_meta, last_number, set_meta
+from likeness.gallery.embedded.storage import Store
 from likeness.runtime import load_onnxruntime
+from likeness.sqlite import create_private, mapped_errors, sync_file
 from likeness.types import Vector
 
 if TYPE_CHECKING:
