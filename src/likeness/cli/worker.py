@@ -41,7 +41,8 @@ LINE_EVERY_S = 10.0
     metavar="SECONDS",
     help="How long what a killed worker had in its hands is left with it.",
 )
-@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Answer Prometheus there, on this machine.")
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Answer Prometheus there; without a key.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address that it is answered on.")
 @common_options
 @click.pass_obj
 def worker(flags: Flags, /, steps: str, drain: bool, lease_s: float, **options: Any) -> None:
@@ -64,7 +65,7 @@ def worker(flags: Flags, /, steps: str, drain: bool, lease_s: float, **options: 
     settings = flags.settings
     recognizer = Recognizer(settings, say=flags.output.say, threads=1)  # several photos at a time, each on one core
     counts: Counter[tuple[str, str]] = Counter()
-    note = _note(flags, counts, options["metrics_port"])
+    note = _note(flags, counts, options["metrics_host"], options["metrics_port"])
     with open_people(recognizer=recognizer, create=True, actor="worker", say=flags.output.say) as people:
         working = open_worker(people, settings, wanted, note=note, lease_s=lease_s)
         try:
@@ -89,7 +90,7 @@ def _wanted(steps: str) -> Sequence[str]:
     return tuple(dict.fromkeys(names))
 
 
-def _note(flags: Flags, counts: Counter[tuple[str, str]], metrics_port: int | None) -> Note:
+def _note(flags: Flags, counts: Counter[tuple[str, str]], metrics_host: str, metrics_port: int | None) -> Note:
     """Counts batches, says now and then how far it is, and tells Prometheus where a port is given."""
     observe: Any = None
     if metrics_port is not None:
@@ -97,7 +98,7 @@ def _note(flags: Flags, counts: Counter[tuple[str, str]], metrics_port: int | No
             from likeness.intake.metrics import serve_metrics
         except ImportError as error:
             raise ExtraMissing(f"metrics need {error.name}", hint="pip install 'likeness[serve]'") from error
-        observe = serve_metrics(metrics_port, flags.settings)
+        observe = serve_metrics(metrics_host, metrics_port, flags.settings)
     said = [time.monotonic()]
 
     def note(step: str, outcome: str, count: int, seconds: float) -> None:

@@ -67,11 +67,11 @@ class QueueDepths(Collector):
             self._queues.clear()
 
 
-def serve_metrics(port: int, settings: Settings) -> Callable[[str, str, int, float], None]:
-    """Answer Prometheus on this machine; gives what is told of each batch (see `likeness.intake.worker.Note`).
+def serve_metrics(host: str, port: int, settings: Settings) -> Callable[[str, str, int, float], None]:
+    """Answer Prometheus on an address; gives what is told of each batch (see `likeness.intake.worker.Note`).
 
     Raises:
-        SettingsError: the port is taken.
+        SettingsError: the address is none of this machine, or the port is taken.
     """
     registry = CollectorRegistry()
     labels = ("step", "outcome")
@@ -79,9 +79,11 @@ def serve_metrics(port: int, settings: Settings) -> Callable[[str, str, int, flo
     spent = Counter("likeness_step_seconds", "Seconds spent on them.", labels, registry=registry)
     registry.register(QueueDepths(settings))
     try:
-        start_http_server(port, addr="127.0.0.1", registry=registry)
+        start_http_server(port, addr=host, registry=registry)
     except OSError as error:
-        raise SettingsError(f"port {port} cannot be listened on: {error.strerror}", hint="give another") from error
+        raise SettingsError(
+            f"port {port} of {host!r} cannot be listened on: {error.strerror or error}", hint="give another"
+        ) from error
 
     def note(step: str, outcome: str, count: int, seconds: float) -> None:
         messages.labels(step, outcome).inc(count)
