@@ -57,6 +57,7 @@ LikenessError
 ├── StorageError
 │   ├── GalleryCorrupt
 │   ├── GalleryBusy
+│   ├── GalleryUnreachable       the server that keeps it does not answer, or not in time
 │   ├── SpoolDamaged             a file between two steps of the pipeline is not whole
 │   ├── StorageFull
 │   ├── StorageUnreachable       nobody answers where photos are kept, or not in time
@@ -152,6 +153,7 @@ from likeness.errors.services import (
 from likeness.errors.storage import (
     GalleryBusy,
     GalleryCorrupt,
+    GalleryUnreachable,
     SpoolDamaged,
     StorageError,
     StorageFull,
@@ -198,6 +200,7 @@ __all__ = [
     "GalleryBusy",
     "GalleryCorrupt",
     "GalleryMissing",
+    "GalleryUnreachable",
     "ImportRefused",
     "InputError",
     "JobNotFound",

@@ -23,6 +23,12 @@ class GalleryBusy(StorageError):
     code, http_status = "gallery_busy", 503
 
 
+class GalleryUnreachable(StorageError):
+    """The server that keeps the gallery does not answer, or not in time; the same may succeed later."""
+
+    code, http_status = "gallery_unreachable", 503
+
+
 class SpoolDamaged(StorageError):
     """A file that lies between two steps of the pipeline is not whole."""
 

@@ -5,23 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 from likeness import plugins
-from likeness.errors import SettingsError
+from likeness.addresses import masked
+from likeness.errors import GalleryBusy, SettingsError
 from likeness.gallery.base import Gallery
+from likeness.gallery.transfer import Transferable
 
 __all__ = ["Gallery", "open_gallery"]
 
 
 def open_gallery(
-    uri: str | Path, *, space: str | None = None, dimension: int | None = None, create: bool = True
+    uri: str | Path,
+    *,
+    space: str | None = None,
+    dimension: int | None = None,
+    create: bool = True,
+    unfinished: bool = False,
 ) -> Gallery:
     """Open the gallery at `uri`: a path for the embedded one, `scheme://…` for a server's.
 
     `space` and `dimension` state the embeddings that the caller will bring: a new gallery takes them on, an
     existing one refuses others. Without them an existing gallery opens for reading and managing people.
+    One into which another gallery's contents have not all come yet opens only with `unfinished`.
 
     Raises:
         GalleryMissing: it does not exist, and `create` is false or the space was not stated.
         SpaceMismatch: it holds vectors of another embedding space.
+        GalleryBusy: the contents of another gallery are still coming into it.
     """
     scheme, separator, _ = str(uri).partition("://")
     name = scheme if separator else "file"
@@ -29,4 +38,10 @@ def open_gallery(
         raise SettingsError(f"no gallery engine for {scheme}://", hint="a path opens the embedded gallery")
     factory = plugins.load("gallery", name)
     gallery: Gallery = factory(uri, space=space, dimension=dimension, create=create)
+    if not unfinished and isinstance(gallery, Transferable) and gallery.importing() is not None:
+        gallery.close()
+        raise GalleryBusy(
+            f"the contents of another gallery have not all come into {masked(str(uri))} yet",
+            hint="let `likeness gallery migrate` end, or run it again: it goes on where it stopped",
+        )
     return gallery

@@ -7,6 +7,8 @@ What every gallery promises:
 - Readers and writers in several processes see each other's finished work.
 - Ids are stable and never used again.
 - A gallery holds vectors of one embedding space and refuses those of another.
+
+Engines that galleries are migrated from and to implement `likeness.gallery.transfer.Transferable` too.
 """
 
 from __future__ import annotations

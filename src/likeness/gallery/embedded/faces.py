@@ -117,6 +117,12 @@ def read_page(
     return [_stored(row) for row in rows]
 
 
+def faces_after(connection: sqlite3.Connection, after: int, limit: int) -> list[StoredFace]:
+    """The next faces after an id, oldest first."""
+    rows = connection.execute(f"{_SELECT} WHERE f.id > ? ORDER BY f.id LIMIT ?", (after, limit))
+    return [_stored(row) for row in rows]
+
+
 def _stored(row: tuple[Any, ...]) -> StoredFace:
     face_id, person_id, vector, crop, photo, index, source, quality, created_at, box, landmarks = row
     x1, y1, x2, y2 = np.frombuffer(box, np.float64).tolist()

@@ -35,11 +35,13 @@ from likeness.gallery.base import (
 from likeness.gallery.embedded import ann, audit, checking, compaction, erasure, people, reembedding, snapshots
 from likeness.gallery.embedded import faces as face_rows
 from likeness.gallery.embedded import notes as note_rows
+from likeness.gallery.embedded import transfer as transferring
 from likeness.gallery.embedded.schema import count_changes, get_meta, prepare
 from likeness.gallery.embedded.searcher import Searcher
 from likeness.gallery.embedded.storage import Store
 from likeness.gallery.identity import clean_name
 from likeness.gallery.stated import Facts, stated, with_changes
+from likeness.gallery.transfer import Held, Key, Outline, Part, Rows, Transferable
 from likeness.sqlite import BUSY_TIMEOUT_S
 from likeness.types import Consent, Person, Vector, check_unit_vectors
 
@@ -74,8 +76,8 @@ def open_embedded(
         raise
 
 
-class EmbeddedGallery(Gallery):
-    """See `likeness.gallery.base.Gallery`. Made by `open_embedded`."""
+class EmbeddedGallery(Gallery, Transferable):
+    """See `likeness.gallery.base.Gallery` and `likeness.gallery.transfer.Transferable`. Made by `open_embedded`."""
 
     def __init__(self, store: Store, *, space: str | None, dimension: int | None, approximate_above: int) -> None:
         self._store = store
@@ -296,6 +298,35 @@ class EmbeddedGallery(Gallery):
     def check_events(self, *, sealed: str | None = None) -> TrailCheck:  # noqa: D102
         with self._store.read() as connection:
             return audit.verify(connection, sealed=sealed)
+
+    def outline(self) -> Outline:  # noqa: D102
+        with self._store.read() as connection:
+            return transferring.outline(connection)
+
+    def held(self, part: Part) -> Held:  # noqa: D102
+        with self._store.read() as connection:
+            return transferring.held(connection, part)
+
+    def export(self, part: Part, *, after: Key, limit: int) -> Rows:  # noqa: D102
+        with self._store.read() as connection:
+            return transferring.export(connection, part, after, limit)
+
+    def importing(self) -> str | None:  # noqa: D102
+        with self._store.read() as connection:
+            return transferring.importing(connection)
+
+    def begin_import(self, outline: Outline) -> None:  # noqa: D102
+        with self._store.write() as connection:
+            transferring.begin(connection, outline)
+        self._salt = outline.salt
+
+    def take_in(self, rows: Rows) -> None:  # noqa: D102
+        with self._store.write() as connection:
+            transferring.take_in(connection, rows)
+
+    def end_import(self) -> None:  # noqa: D102
+        with self._store.write() as connection:
+            transferring.end(connection)
 
     def close(self) -> None:  # noqa: D102
         self._store.close()

@@ -65,11 +65,17 @@ def list_people(connection: sqlite3.Connection, *, query: str, after: Person | s
     return [_record(row).person for row in rows]
 
 
+def people_after(connection: sqlite3.Connection, after: str, limit: int) -> list[Person]:
+    """The next people after an id, in order of id."""
+    rows = connection.execute(f"{_SELECT} WHERE p.id > ? ORDER BY p.id LIMIT ?", (after, limit))
+    return [_record(row).person for row in rows]
+
+
 def insert(connection: sqlite3.Connection, salt: bytes, facts: Facts) -> int:
     """Add a person; returns the key."""
     row = connection.execute(
         "INSERT INTO people (id, name_hash, created_at, facts) VALUES (?, ?, ?, ?)",
-        (new_person_id(), name_hash(salt, facts.name), now(), _insert_facts(connection, facts)),
+        (new_person_id(), name_hash(salt, facts.name), now(), insert_facts(connection, facts)),
     )
     return int(row.lastrowid or 0)
 
@@ -90,7 +96,7 @@ def change(connection: sqlite3.Connection, salt: bytes, record: Record, facts: F
     # A new row and zeros in the old one: a row that changed its length would be moved, leaving a copy behind.
     connection.execute(
         "UPDATE people SET name_hash = ?, facts = ? WHERE key = ?",
-        (new_hash, _insert_facts(connection, facts), record.key),
+        (new_hash, insert_facts(connection, facts), record.key),
     )
     blank(connection, "facts", [record.facts])
 
@@ -127,7 +133,8 @@ def names_by_key(connection: sqlite3.Connection, keys: Iterable[int]) -> dict[in
     return found
 
 
-def _insert_facts(connection: sqlite3.Connection, facts: Facts) -> int:
+def insert_facts(connection: sqlite3.Connection, facts: Facts) -> int:
+    """Write what is stated about somebody; returns the row's number."""
     consent = facts.consent
     row = connection.execute(
         "INSERT INTO facts (name, name_key, profile, consent_basis, consent_at, consent_source, "
