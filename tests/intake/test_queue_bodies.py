@@ -11,7 +11,9 @@ import pytest
 
 from likeness.addresses import masked
 from likeness.errors import ExtraMissing, InputError, QueueUnavailable, SettingsError, StorageError
+from likeness.intake import STEPS
 from likeness.intake.queues import backoff_s, open_queue, queue_file
+from likeness.intake.queues.sqs_access import queue_name
 from redis_server import RedisServer
 from s3_server import CREDENTIALS, free_port
 
@@ -164,6 +166,11 @@ def test_an_address_that_cannot_be_used_is_refused_without_its_secrets(uri, word
     with pytest.raises(SettingsError, match=words) as caught:
         open_queue(uri, "detect")
     assert "hush" not in str(caught.value)
+
+
+def test_a_queue_of_another_name_on_sqs_is_the_one_of_events_and_each_other_step_keeps_its_own():
+    names = [queue_name("sqs://eu-west-1/photos?queue=bucket-events", step) for step in STEPS]
+    assert names == ["bucket-events", "photos-identify", "photos-enrol", "photos-tell"]
 
 
 @pytest.mark.parametrize("name", ["", "Detect", "a b", "x" * 41, "../etc"])

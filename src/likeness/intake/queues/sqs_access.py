@@ -10,8 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from likeness.addresses import masked
 from likeness.errors import ExtraMissing, QueueUnavailable, SettingsError
+from likeness.intake import STEPS
 
 PREFIX = "likeness"
+_FIRST = STEPS[0]
+"""The queue that events come to: the option `queue` is about it alone, as each step needs a queue of its own."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,75}")
 
 
@@ -22,7 +25,8 @@ def queue_name(uri: str, name: str) -> str:
         SettingsError: the address cannot be used.
     """
     parts, query = urlsplit(uri), _options(uri)
-    full = query.get("queue") or f"{parts.path.strip('/') or PREFIX}-{name}"
+    other = query.get("queue") if name == _FIRST else None
+    full = other or f"{parts.path.strip('/') or PREFIX}-{name}"
     if not _NAME.fullmatch(full):
         raise _unusable(uri, f"SQS has no queue called {full!r}")
     return full
