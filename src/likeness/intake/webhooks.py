@@ -21,6 +21,8 @@ from likeness.web import BREAKS, USER_AGENT, opener, shown
 SIGNATURE = "Likeness-Signature"
 SHORTEST_KEY = 16
 FRESH_S = 300.0
+_MOST_DIGITS = 15
+"""Of a time in seconds; a stranger may send a number that Python refuses to read."""
 _USUAL = {"http": 80, "https": 443}
 
 
@@ -33,9 +35,10 @@ def sign(body: bytes, key: str, *, at_s: int) -> str:
 def signed_by(body: bytes, signature: str, key: str, *, now_s: float, fresh_s: float = FRESH_S) -> bool:
     """Whether a signature is the key's, of this body, and not older than `fresh_s`: for those who are told."""
     fields = dict(part.partition("=")[::2] for part in signature.split(","))
-    if not fields.get("t", "").isdigit():
+    told = fields.get("t", "")
+    if not signature.isascii() or not told.isdigit() or len(told) > _MOST_DIGITS:
         return False
-    at_s = int(fields["t"])
+    at_s = int(told)
     right = sign(body, key, at_s=at_s)
     return hmac.compare_digest(right.encode(), signature.encode()) and abs(now_s - at_s) <= fresh_s
 
