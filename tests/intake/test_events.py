@@ -84,6 +84,7 @@ def test_our_own_message_is_taken_with_name_and_job_and_nothing_else():
         {"Records": ["x"]},
         {"Records": [{"eventName": "ObjectCreated:Put"}]},
         {"Records": [{"s3": {}}]},
+        {"Records": [{"eventSource": "aws:dynamodb", "eventName": "INSERT", "dynamodb": {}}]},
         {"Records": [record("a%FF.jpg")]},
         {"Records": [record("../a.jpg")]},
         {"Records": [record("")]},

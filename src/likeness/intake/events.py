@@ -78,6 +78,8 @@ def _from_records(records: Iterable[Any]) -> Iterable[Arrival]:
         kind = str(record.get("eventName", "")).removeprefix("s3:")
         if not kind:
             raise InputError("an event without eventName, which those of S3 have")
+        if "s3" not in record:  # as of a table or a stream: it was not meant for us, and is not thrown away
+            raise InputError(f"an event of {str(record.get('eventSource', 'something else'))[:40]}, not of S3")
         if kind.startswith("ObjectCreated:"):
             yield from _arrival(record.get("s3"), encoded=True)
 
