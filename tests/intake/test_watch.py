@@ -181,6 +181,36 @@ def test_what_was_sent_is_forgotten_only_long_after_it_is_gone(place, begin, mon
     assert watch._seen.count() == 0
 
 
+def test_a_watch_that_runs_for_long_forgets_what_is_gone_without_a_restart(place, begin, monkeypatch):
+    storage, put = place
+    put("a.jpg")
+    watch, today, left = begin(), int(time.time() // 86400), []
+    monkeypatch.setattr(watching, "TIDY_S", 0.0)
+
+    def later(seconds):
+        left.append(watch._seen.count())
+        if len(left) == 1:
+            put("b.jpg")  # a folder that is left empty is removed
+            storage.delete("a.jpg")
+        monkeypatch.setattr("likeness.intake.seen._today", lambda: today + 2 * KEPT_DAYS)
+        return len(left) == 2
+
+    list(watch.run(later, every_s=0, stop=lambda: False))
+    assert left == [1, 1]
+    assert watch.look().known == 1  # b.jpg alone
+
+
+def test_what_is_still_there_is_not_sent_again_however_long_nobody_watched(place, begin, queue, monkeypatch):
+    _, put = place
+    put("a.jpg")
+    begin().look()
+    assert len(received(queue)) == 1
+    today = int(time.time() // 86400)
+    monkeypatch.setattr("likeness.intake.seen._today", lambda: today + 2 * KEPT_DAYS)
+    [done] = begin().run(lambda seconds: True, every_s=0, stop=lambda: False)
+    assert (done.known, done.sent) == (1, [])
+
+
 def test_what_is_remembered_holds_no_name_of_a_file(begin, place, tmp_path):
     _, put = place
     put("Anna_Lee/secret-name.jpg")

@@ -7,6 +7,7 @@ one result all the same, because the pipeline knows photos by their content.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ QUIET_S = 2.0
 OLD_S = 60.0
 """One that was last changed so long ago is not looked at twice."""
 LONGEST_PAUSE_S = 60.0
+TIDY_S = 86400.0
+"""How often a watch lets go of what was not seen for long: it may run for years."""
 
 Names = Literal["none", "folder"]
 
@@ -82,13 +85,17 @@ class Watch:
         Raises:
             LikenessError: the first look failed; with `once` any.
         """
-        self._seen.forget_gone()
         failed = looks = 0
+        tidied_s = -math.inf
         while not stop():
             done = Pass()
             try:
                 self._look(done, stop)
                 failed = 0
+                # After a whole look: what is there counts as seen, however long nobody watched.
+                if not stop() and time.monotonic() - tidied_s >= TIDY_S:
+                    self._seen.forget_gone()
+                    tidied_s = time.monotonic()
             except (StorageError, NotFound, RemoteError) as error:
                 if once or not looks:
                     raise
