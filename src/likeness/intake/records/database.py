@@ -14,21 +14,16 @@ from likeness.private import make_private
 
 try:
     import sqlalchemy
-    from alembic import command
-    from alembic.config import Config
-    from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
     from sqlalchemy import Connection, Engine, event
-    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+    from likeness.database import SCHEMES, LaterVersion, first_line, migrate, postgres_engine
 except ImportError as error:
     raise ExtraMissing(f"records of arrivals need {error.name}", hint="pip install 'likeness[worker]'") from error
 
 BUSY_S = 60.0
 READS = "likeness_reads"
 """Execution option of a connection that writes nothing: it waits for no writer."""
-_LOCK = 0x4C6B5265  # "LkRe": an advisory lock of PostgreSQL, while the tables are made
-_VERSION_TABLE = "arrival_version"
 
 
 def open_database(uri: str) -> Engine:
@@ -42,7 +37,7 @@ def open_database(uri: str) -> Engine:
     engine = _engine(uri)
     try:
         with database_errors(uri):
-            _migrate(engine)
+            migrate(engine)
     except BaseException:
         engine.dispose()
         raise
@@ -54,14 +49,14 @@ def database_errors(uri: str) -> Iterator[None]:
     """Turn what drivers raise into `RecordsUnavailable`, whose message has no statement and no values."""
     try:
         yield
-    except CommandError as error:
+    except LaterVersion as error:
         raise SettingsError(
             f"the records at {masked(uri)} were made by a later version", hint="upgrade Likeness"
         ) from error
     except DBAPIError as error:
-        words = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
         raise RecordsUnavailable(
-            f"the records at {masked(uri)} cannot be used: {words}", hint="check the setting `records`, and its server"
+            f"the records at {masked(uri)} cannot be used: {first_line(error)}",
+            hint="check the setting `records`, and its server",
         ) from error
     except SQLAlchemyError as error:
         raise RecordsUnavailable(f"the records at {masked(uri)} failed: {type(error).__name__}") from error
@@ -71,16 +66,11 @@ def _engine(uri: str) -> Engine:
     scheme, divider, rest = uri.partition("://")
     if not divider or scheme == "sqlite":
         return _sqlite(Path(rest.removeprefix("/") if divider else uri).expanduser().absolute())
-    if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+    if scheme not in SCHEMES:
         raise SettingsError(
             f"no records are kept at {scheme}://", hint="a path is an SQLite file; postgresql://… a server"
         )
-    try:
-        return sqlalchemy.create_engine(f"postgresql+psycopg://{rest}", pool_pre_ping=True)
-    except ImportError as error:
-        raise ExtraMissing("records on PostgreSQL need psycopg", hint="pip install 'likeness[postgres]'") from error
-    except ArgumentError as error:
-        raise SettingsError(f"{masked(uri)!r} is no address of a database") from error
+    return postgres_engine(uri, what="keeping records of arrivals")
 
 
 def _sqlite(path: Path) -> Engine:
@@ -106,21 +96,3 @@ def _sqlite(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
-
-
-def _migrate(engine: Engine) -> None:
-    config = Config()
-    config.set_main_option("script_location", "likeness.intake.records:migrations")
-    head = ScriptDirectory.from_config(config).get_current_head()
-    with engine.connect() as connection:
-        if _version(connection) == head:
-            return
-    with engine.begin() as connection:  # SQLite's writers take turns by themselves
-        if connection.dialect.name == "postgresql":
-            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def _version(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE}).get_current_revision()
