@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from likeness.cli import run
+from likeness.intake.queues.base import MOST_ATTEMPTS
+from likeness.intake.steps.detect import Detect
+
 COMMAND = (sys.executable, "-c", "from likeness.cli import main; main()", "worker")
 
 
@@ -79,6 +83,28 @@ def test_photos_are_answered_exactly_once_whatever_worker_is_killed(make_pipelin
     assert len(pipeline.queues["detect"].dead()) == 1
     pipeline.drain()  # of what came twice the second may still have been on its way
     assert list(pipeline.spool.list()) == []
+
+
+def test_what_is_unexpected_is_logged_with_its_place_and_without_its_words(pipeline, monkeypatch, capsys):
+    """It may name people or files, as here."""
+    queue = pipeline.queues["detect"]
+    queue.send([{"uri": "file:///in/anna_lee.jpg"}])
+    for _ in range(MOST_ATTEMPTS - 1):
+        queue.retry(queue.receive(1)[0], after_s=0, reason="a try")
+
+    def fail(self, messages):
+        raise ValueError(f"cannot do {messages[0].body}")
+
+    monkeypatch.setattr(Detect, "handle", fail)
+    for name in ("gallery", "queue", "records", "spool"):
+        monkeypatch.setenv(f"LIKENESS_{name.upper()}", getattr(pipeline.settings, name))
+    assert run(["worker", "--drain", "--steps", "detect"]) == 0
+    said = capsys.readouterr().err
+    [line] = [json.loads(line) for line in said.splitlines() if "unexpected" in line]
+    assert (line["error"], line["step"]) == ("ValueError", "detect")
+    assert any("fail" in place for place in line["trace"])
+    assert "anna" not in said
+    assert [letter.reason for letter in queue.dead()] == ["something unexpected happened: ValueError"]
 
 
 def test_the_command_says_what_it_did_as_json(pipeline, group):

@@ -16,6 +16,7 @@ from likeness.cli.output import counted
 from likeness.cli.stopping import told_to_end
 from likeness.errors import ExtraMissing
 from likeness.intake import STEPS
+from likeness.logs import write_logs
 
 if TYPE_CHECKING:
     from likeness.intake.worker import Note
@@ -52,7 +53,7 @@ def worker(flags: Flags, /, steps: str, drain: bool, lease_s: float, **options: 
     answer is written down), enrol (instead, where it came with a name), tell (callers are told, signed). Workers
     share queue, records, spool and gallery by the settings of those names; more of them, on one machine or many, do
     more. Ctrl-C or SIGTERM ends one after what is in its hands; killed in any other way, what it had comes again to
-    another.
+    another. What goes wrong is told as lines of JSON on stderr, without personal data.
     """
     wanted = _wanted(steps)
     try:
@@ -63,6 +64,7 @@ def worker(flags: Flags, /, steps: str, drain: bool, lease_s: float, **options: 
     from likeness.service import open_people
 
     settings = flags.settings
+    write_logs(("likeness.worker",))  # else Python prints what an unexpected error says, which may name people
     recognizer = Recognizer(settings, say=flags.output.say, threads=1)  # several photos at a time, each on one core
     counts: Counter[tuple[str, str]] = Counter()
     note = _note(flags, counts, options["metrics_host"], options["metrics_port"])
