@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from likeness.cli import run
 from likeness.intake.answers import photo_dict
 from likeness.intake.steps import Done, Retry
 from likeness.service import FoundPhoto
@@ -176,6 +177,17 @@ def test_a_person_who_is_erased_leaves_no_answer_that_names_them(pipeline, peopl
     assert photo["state"] == "erased"
     assert "answers" not in photo
     assert pipeline.records.forget_person(sorted(candidates)[0]) == 0
+
+
+def test_the_command_that_erases_a_person_reaches_the_answers_of_workers(pipeline, group, monkeypatch):
+    job = pipeline.send(group)
+    pipeline.drain()
+    found = answers(pipeline, job)[0]["answers"][0]["candidates"][0]["person_id"]
+    for name in ("gallery", "records"):
+        monkeypatch.setenv(f"LIKENESS_{name.upper()}", getattr(pipeline.settings, name))
+    assert run(["people", "forget", found, "--yes"]) == 0
+    [photo] = answers(pipeline, job)
+    assert (photo["state"], "answers" in photo) == ("erased", False)
 
 
 def test_a_job_that_is_cancelled_gets_no_further_answers(pipeline, group):

@@ -175,6 +175,19 @@ def test_a_forgotten_person_is_found_nowhere_and_snapshots_are_purged(people, sa
         copy.person(names[0])
 
 
+def test_what_is_kept_elsewhere_is_erased_before_a_person_is_and_once_more_when_nobody_finds_them(people, names):
+    """Else what a worker writes down while the gallery is being changed would stay."""
+    person, there = people.gallery.person(names[0]), []
+
+    def note(person_id):
+        assert person_id == person.id
+        there.append(any(each.id == person_id for each in people.find()))
+
+    people.also_erase = note
+    people.forget(names[0])
+    assert there == [True, False]
+
+
 def test_an_erasure_that_could_not_be_finished_is_in_the_audit_trail(people, names, tmp_path):
     person = people.gallery.person(names[0])
     people.snapshot(tmp_path / "copy.gallery").write_bytes(b"rubbish" * 1000)

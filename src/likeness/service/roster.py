@@ -67,7 +67,8 @@ class Roster(AbstractContextManager["Roster"]):
     ) -> None:
         self.gallery, self.recognizer, self.actor = gallery, recognizer, actor
         self.also_erase: Callable[[str], object] = lambda person_id: None
-        """Erases what is kept of a person elsewhere, such as answers that name them; called before they are erased."""
+        """Erases what is kept of a person elsewhere, such as answers that name them; called before they are erased and
+        after."""
         self.media = open_media(recognizer.settings.storage)
         self._readonly = bool(gallery.info().details.get("readonly", False))
         if self._readonly:
@@ -236,6 +237,7 @@ class Roster(AbstractContextManager["Roster"]):
             cache_of(self.recognizer.settings).forget(person.name)  # what was looked up about them
             left = None if self.media is None else self.media.erase(person.name, faces, all_of_theirs=True)
             erased = self.gallery.remove(person.id)
+            self.also_erase(person.id)  # again: until now others found the person, and may have written that down
             for start in range(0, len(vectors), 256):
                 found = self.gallery.search(np.stack(vectors[start : start + 256]), 1)
                 if any(hit.person_id == person.id for hits in found for hit in hits):
