@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from likeness.errors import LikenessError
+from likeness.intake import STEPS
 from likeness.intake.answers import photo_dict
 from likeness.intake.metrics import QueueDepths
 from likeness.intake.queues import DeadLetter, Depth
@@ -60,13 +61,12 @@ class Office:
         """How much waits at each step, or why that is not known."""
         return dict(self.queues.depths())
 
-    def dead(self, most: int = 20) -> list[tuple[str, DeadLetter]]:
-        """The newest dead letters of all steps, with the step.
+    def dead(self, steps: Iterable[str] = STEPS, most: int = 20) -> list[tuple[str, DeadLetter]]:
+        """The newest dead letters of some steps, with the step.
 
         Raises:
             QueueUnavailable: a queue does not answer.
         """
-        steps = self.queues.depths()
         letters = [(name, letter) for name in steps for letter in self.queues.queue(name).dead(most)]
         return sorted(letters, key=lambda each: each[1].died_at, reverse=True)[:most]
 

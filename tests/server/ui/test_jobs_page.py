@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from redis_server import RedisServer
 from working import drain
 
 pytestmark = [
@@ -45,3 +48,44 @@ def test_jobs_show_what_waits_how_far_it_is_and_what_failed_and_dead_letters_are
     ui.page.get_by_text("1 message will be tried again.").wait_for()
     depth = 'likeness_queue_messages{queue="detect",state="dead"} 0.0'
     assert depth in asked.get("/metrics").text
+
+
+def test_the_page_asks_for_news_only_while_it_is_open(ui, asked):
+    from likeness.server.ui.jobs import REFRESHED_S
+
+    heard = []
+    ui.page.on("request", lambda request: heard.append(request.url) if "/queue/join" in request.url else None)
+
+    def asked_within(seconds):
+        heard.clear()
+        ui.page.wait_for_timeout(1000 * seconds)
+        return len(heard)
+
+    ui.tab("Jobs")
+    assert asked_within(3 * REFRESHED_S) >= 2
+    ui.tab("Twin")
+    ui.page.wait_for_timeout(1000)  # what was on its way
+    assert asked_within(2.5 * REFRESHED_S) == 0
+    ui.tab("Jobs")
+    assert asked_within(3 * REFRESHED_S) >= 2
+
+
+def test_the_page_tells_of_jobs_and_of_queues_that_do_not_answer_alike(own_settings, tmp_path):
+    from likeness.intake.office import Office
+    from likeness.server.jobs import Jobs
+    from likeness.server.ui.jobs import _page
+
+    server = RedisServer(tmp_path)
+    settings = own_settings.model_copy(update={"queue": server.uri, "records": str(tmp_path / "arrivals.db")})
+    office, jobs = Office(settings), Jobs(room=1)
+    try:
+        office.send([b"a photo"], owner="tests")
+        server.kill()
+        state = SimpleNamespace(office=office, jobs=jobs)
+        shown = _page(SimpleNamespace(app=SimpleNamespace(state=state)), None)
+    finally:
+        server.kill()
+        office.close()
+        jobs.close()
+    assert shown.count("does not answer") == 4
+    assert "0 of 1" in shown

@@ -101,7 +101,7 @@ def build(desk: Desk, open_access: bool) -> gr.Blocks:
     """The pages."""
     with gr.Blocks(title="Likeness", analytics_enabled=False, delete_cache=(60, UPLOADS_KEPT_S)) as blocks:
         gr.HTML(page.head_of_page(open_access), js_on_load=None)
-        with gr.Tabs(elem_id="pages"):
+        with gr.Tabs(elem_id="pages") as tabs:
             with gr.Tab("Twin", id="twin"):
                 twin_page(desk)
             with gr.Tab("Who is this?", id="who"):
@@ -117,7 +117,7 @@ def build(desk: Desk, open_access: bool) -> gr.Blocks:
             with gr.Tab("Calibration", id="calibration") as tab:
                 calibration_page(desk, tab)
             with gr.Tab("Jobs", id="jobs") as tab:
-                jobs_page(desk, tab)
+                jobs_page(desk, tab, tabs)
     blocks.queue(default_concurrency_limit=AT_ONCE, max_size=256, api_open=False)
     return blocks
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from likeness.errors import LikenessError
 from likeness.intake.answers import job_dict
+from likeness.intake.queues import DeadLetter, Depth
 from likeness.server.ui.desk import Desk, told
 from likeness.server.ui.inputs import answer_place, lead, quiet_place
 from likeness.server.ui.markup import card, count, line, meter, sealed, table, tag
@@ -27,8 +28,8 @@ STEPS = {
 }
 
 
-def jobs_page(desk: Desk, tab: gr.Tab) -> None:
-    """Lay the page out and wire it; while it is looked at, it is brought up to date every few seconds."""
+def jobs_page(desk: Desk, tab: gr.Tab, tabs: gr.Tabs) -> None:
+    """Lay the page out and wire it; while it is the one of `tabs` that is open, it is brought up to date."""
     lead("Long work of this server, and photos that workers answer when their turn comes.")
     answer = answer_place("Looking at the jobs…", elem_id="jobs-answer")
     with gr.Row():
@@ -47,10 +48,13 @@ def jobs_page(desk: Desk, tab: gr.Tab) -> None:
         revived = await run_in_threadpool(_revive, desk)
         return sealed(card(line(f"{count(revived, 'message')} will be tried again.")))
 
+    def wind(chosen: gr.SelectData) -> gr.Timer:
+        return gr.Timer(active=chosen.value == tab.label)
+
     events: Any = (tab.select, timer.tick)
     for event in events:
         event(show, None, [answer], show_progress="hidden", api_visibility="private")
-    tab.select(lambda: gr.Timer(active=True), None, [timer], show_progress="hidden", api_visibility="private")
+    tabs.select(wind, None, [timer], show_progress="hidden", api_visibility="private")
     revive.click(try_again, None, [outcome], api_visibility="private")
 
 
@@ -61,9 +65,10 @@ def _page(desk: Desk, owner: str | None) -> str:
     parts = []
     if office is not None:
         jobs += [job_dict(job) for job in office.records.jobs(owner=owner)]
-        parts.append(_queues(office))
+        depths = office.depths()
+        parts.append(_queues(depths))
         if owner is None:
-            parts.append(_dead(office))
+            parts.append(_dead(office.dead([name for name, depth in depths.items() if isinstance(depth, Depth)])))
     jobs.sort(key=lambda job: job["created_at"], reverse=True)
     return sealed(_jobs(jobs[:20]) + "".join(parts))
 
@@ -89,9 +94,9 @@ def _jobs(jobs: Sequence[dict[str, Any]]) -> str:
     return card(table(["Job", "State", "Progress", "Since"], rows), title="Jobs")
 
 
-def _queues(office: Office) -> str:
+def _queues(depths: Mapping[str, Depth | LikenessError]) -> str:
     rows = []
-    for name, depth in office.depths().items():
+    for name, depth in depths.items():
         cells = [line(name) + line(STEPS[name], fine=True)]
         if isinstance(depth, LikenessError):
             rows.append([*cells, tag("does not answer", "bad"), "", "", ""])
@@ -102,8 +107,7 @@ def _queues(office: Office) -> str:
     return card(table(head, rows), title="What waits for workers")
 
 
-def _dead(office: Office) -> str:
-    letters = office.dead()
+def _dead(letters: Sequence[tuple[str, DeadLetter]]) -> str:
     if not letters:
         return ""
     rows = [
