@@ -8,7 +8,7 @@ import pytest
 
 from likeness.cli import run
 from likeness.intake.answers import photo_dict
-from likeness.intake.steps import Done, Retry
+from likeness.intake.steps import Bury, Done, Retry
 from likeness.service import FoundPhoto
 
 
@@ -141,6 +141,61 @@ def test_a_worker_killed_before_it_sends_or_acknowledges_is_made_good_by_the_nex
     assert photo["state"] == "done"
     assert len(photo["answers"]) > 3
     assert left(pipeline) == {"detect": 0, "identify": 0, "enrol": 0, "tell": 0}
+
+
+def test_a_dead_letter_is_left_even_where_the_worker_was_killed_after_it_wrote_the_failure_down(pipeline):
+    job = pipeline.send(b"no photo")
+    working = pipeline.worker(["detect"])
+    [outcome] = working.steps[0].handle(pipeline.queues["detect"].receive(8, lease_s=0.2))
+    assert isinstance(outcome, Bury)
+    working.close()
+    threading.Event().wait(0.3)
+    pipeline.drain()
+    [letter] = pipeline.queues["detect"].dead()
+    assert letter.reason == answers(pipeline, job)[0]["error"]["message"]
+
+
+@pytest.mark.parametrize("name", [None, "New Person"])
+def test_a_dead_letter_that_is_revived_gets_its_answer_where_the_photo_is_there_by_then(
+    pipeline, samples, tmp_path, name
+):
+    from likeness.storage import open_storage
+
+    (tmp_path / "box").mkdir()
+    uri = open_storage(tmp_path / "box").uri_of("late.jpg")
+    pipeline.queues["detect"].send([{"uri": uri} | ({"name": name} if name else {})])
+    pipeline.drain()
+    assert pipeline.records.counts() == {"failed": 1}
+    (tmp_path / "box" / "late.jpg").write_bytes((samples / "probes" / "stranger_1.jpg").read_bytes())
+    assert pipeline.queues["detect"].revive() == 1
+    pipeline.drain()
+    assert pipeline.records.counts() == {"done": 1}
+    assert pipeline.queues["detect"].dead() == []
+
+
+def test_a_worker_that_does_both_looks_at_what_it_cut_out_without_the_spool(pipeline, group):
+    job = pipeline.send(group)
+    working = pipeline.worker(["detect", "identify"])
+    assert working._once(working.steps[0], 0.0)
+    assert answers(pipeline, job)[0]["state"] == "done"
+    assert pipeline.queues["identify"].depth().ready == 0
+    assert [(step, count) for step, _, count in pipeline.notes] == [("identify", 1), ("detect", 1)]
+    working.close()
+
+
+def test_what_cannot_be_looked_at_now_lies_in_the_spool_for_another_time(pipeline, group):
+    first, second = pipeline.send(group), pipeline.send(group + b"\0")
+    working = pipeline.worker(["detect", "identify"])
+    working.shop.people.gallery.close()
+    assert working._once(working.steps[0], 0.0)
+    assert len(list(pipeline.spool.list("faces/"))) == 2
+    assert pipeline.queues["identify"].depth().ready == 2
+    assert pipeline.queues["detect"].depth().ready == pipeline.queues["detect"].depth().leased == 0
+    working.close()
+    pipeline.drain()
+    for job in (first, second):
+        assert len(answers(pipeline, job)[0]["answers"]) > 3
+    assert list(pipeline.spool.list()) == []
 
 
 def test_cut_out_faces_that_are_lost_or_damaged_are_cut_out_anew(pipeline, group):

@@ -115,6 +115,15 @@ def test_what_was_sent_arrives_and_is_gone_once_acknowledged(queue):
     assert (depth.ready, depth.waiting, depth.leased, depth.dead) == (0, 0, 0, 0)
 
 
+def test_many_are_acknowledged_at_once_and_it_is_told_when_one_was_not_held_any_more(queue):
+    queue.send([{"number": number} for number in range(3)])
+    messages = queue.receive(3)
+    assert queue.acknowledge(*messages[:2])
+    assert not queue.acknowledge(*messages[1:]), "the second was done with before"
+    assert queue.receive(3) == []
+    assert queue.depth().leased == 0
+
+
 def test_two_receivers_never_share_a_message(opened):
     first, second = opened(), opened()
     sent = first.send([{"n": n} for n in range(23)])

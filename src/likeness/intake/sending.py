@@ -29,6 +29,6 @@ def send_photos(
     """
     job, arrivals = records.add_job(owner, len(photos), callback=callback, again=again)
     for arrival, data in zip(arrivals, photos, strict=True):
-        spool.write(upload_key(arrival), data)
+        spool.write(upload_key(arrival.id), data)
     queue.send([{"arrival": arrival.id} for arrival in arrivals])
     return job

@@ -1,5 +1,8 @@
 """A worker: takes messages of the steps' queues, does the steps, and passes on what comes next.
 
+What is cut out by a worker that also looks at faces does not lie down in between: it keeps the message of the photo
+until the answer is written.
+
 One loop looks at photos (`detect`, `identify`, `enrol`: later steps first, so that what was begun is finished), another
 tells callers, whose slowness must not hold photos up. A third keeps the leases of what is in hand, and now and then
 writes down who is dead and erases what is old. More workers, on this machine or others, share the same queues.
@@ -134,15 +137,37 @@ class Worker:
         began = time.perf_counter()
         with self._holding(step.name, messages):
             outcomes = self._handled(step, messages)
-            self._send([each for outcome in outcomes if isinstance(outcome, Done | Bury) for each in outcome.then])
-            for message, outcome in zip(messages, outcomes, strict=True):
-                self._settle(step, queue, message, outcome)
-        seconds = time.perf_counter() - began
+            took_s = time.perf_counter() - began
+            self._send(self._at_once(_then(outcomes)))
+            self._settle(step, queue, messages, outcomes)
+        self._tell(step, outcomes, took_s)
+        return True
+
+    def _at_once(self, bodies: Sequence[tuple[str, Body]]) -> list[tuple[str, Body]]:
+        """Look at the faces that this worker just cut out; what is left to send, what could not be done among it.
+
+        Their queue and the spool are for workers that run one of the two steps alone, and for another time.
+        """
+        if not self.shop.hands_over:
+            return list(bodies)
+        step = next(step for step in self.steps if step.name == "identify")
+        own = [body for name, body in bodies if name == step.name]
+        left = [(name, body) for name, body in bodies if name != step.name]
+        later: list[Body] = []
+        for start in range(0, len(own), step.together):
+            some, began = own[start : start + step.together], time.perf_counter()
+            outcomes = self._handled(step, [Message("", body, 1, "") for body in some])
+            later += [body for body, outcome in zip(some, outcomes, strict=True) if isinstance(outcome, Retry)]
+            left += _then(outcomes)
+            self._tell(step, [each for each in outcomes if isinstance(each, Done)], time.perf_counter() - began)
+        self.shop.lay_down([str(body["arrival"]) for body in later])
+        return left + [(step.name, body) for body in later]
+
+    def _tell(self, step: Step, outcomes: Sequence[Outcome], seconds: float) -> None:
         for name, kind in (("done", Done), ("retried", Retry), ("buried", Bury)):
             count = sum(isinstance(outcome, kind) for outcome in outcomes)
             if count:
-                self.note(step.name, name, count, seconds * count / len(messages))
-        return True
+                self.note(step.name, name, count, seconds * count / len(outcomes))
 
     def _handled(self, step: Step, messages: Sequence[Message]) -> list[Outcome]:
         """What becomes of each message; where a batch fails, each is tried alone, so that one cannot spoil others."""
@@ -157,16 +182,19 @@ class Worker:
             log.error("unexpected", exc_info=error, extra={"step": step.name})
             return [Retry(f"something unexpected happened: {type(error).__name__}")]
 
-    def _settle(self, step: Step, queue: Queue, message: Message, outcome: Outcome) -> None:
-        if isinstance(outcome, Done):
-            queue.acknowledge(message)
-        elif isinstance(outcome, Bury):
-            queue.bury(message, outcome.reason)
-        elif message.attempt >= MOST_ATTEMPTS:
-            self._send(step.give_up(message, outcome.reason))
-            queue.bury(message, outcome.reason)
-        else:
-            queue.retry(message, after_s=backoff_s(message.attempt, first_s=step.first_wait_s), reason=outcome.reason)
+    def _settle(self, step: Step, queue: Queue, messages: Sequence[Message], outcomes: Sequence[Outcome]) -> None:
+        done = [message for message, outcome in zip(messages, outcomes, strict=True) if isinstance(outcome, Done)]
+        if done:
+            queue.acknowledge(*done)
+        for message, outcome in zip(messages, outcomes, strict=True):
+            if isinstance(outcome, Bury):
+                queue.bury(message, outcome.reason)
+            elif isinstance(outcome, Retry) and message.attempt >= MOST_ATTEMPTS:
+                self._send(step.give_up(message, outcome.reason))
+                queue.bury(message, outcome.reason)
+            elif isinstance(outcome, Retry):
+                wait_s = backoff_s(message.attempt, first_s=step.first_wait_s)
+                queue.retry(message, after_s=wait_s, reason=outcome.reason)
 
     def _send(self, bodies: Sequence[tuple[str, Body]]) -> None:
         by_step: dict[str, list[Body]] = {}
@@ -211,6 +239,11 @@ class Worker:
         self.shop.records.forget_before(datetime.now(UTC) - kept)
 
 
+def _then(outcomes: Sequence[Outcome]) -> list[tuple[str, Body]]:
+    """The messages that a batch makes for other steps."""
+    return [each for outcome in outcomes if isinstance(outcome, Done | Bury) for each in outcome.then]
+
+
 def open_worker(
     people: People, settings: Settings, steps: Sequence[str], *, note: Note | None = None, lease_s: float = LEASE_S
 ) -> Worker:
@@ -221,6 +254,7 @@ def open_worker(
         QueueUnavailable, RecordsUnavailable: nobody answers there.
     """
     shop = Workshop(people, open_records(settings.records), open_storage(settings.spool), settings)
+    shop.hands_over = {"detect", "identify"} <= set(steps)
     queues = {name: open_queue(settings.queue, name) for name in STEPS}
     worker = Worker(shop, queues, tuple(KINDS[name](shop) for name in STEPS if name in steps), lease_s=lease_s)
     if note is not None:

@@ -99,8 +99,8 @@ class Queue(ABC):
         """Make a lease last `lease_s` from now; whether it was still held."""
 
     @abstractmethod
-    def acknowledge(self, message: Message) -> bool:
-        """Say that a message is done; whether its lease was still held, else it may come again."""
+    def acknowledge(self, *messages: Message) -> bool:
+        """Say that messages are done; whether their leases were all still held, else one may come again."""
 
     @abstractmethod
     def retry(self, message: Message, *, after_s: float, reason: str) -> bool:

@@ -127,9 +127,10 @@ class EmbeddedQueue(Queue):
             values = (self._now() + lease_s, *self._key(message))
             return connection.execute(f"UPDATE messages SET due_at = ? WHERE {_HELD}", values).rowcount > 0  # noqa: S608
 
-    def acknowledge(self, message: Message) -> bool:  # noqa: D102
+    def acknowledge(self, *messages: Message) -> bool:  # noqa: D102
         with self._write() as connection:
-            return connection.execute(f"DELETE FROM messages WHERE {_HELD}", self._key(message)).rowcount > 0  # noqa: S608
+            done = connection.executemany(f"DELETE FROM messages WHERE {_HELD}", map(self._key, messages))  # noqa: S608
+            return done.rowcount == len(messages)
 
     def retry(self, message: Message, *, after_s: float, reason: str) -> bool:  # noqa: D102
         if message.attempt >= MOST_ATTEMPTS:

@@ -126,8 +126,9 @@ class RedisQueue(Queue):
     def extend(self, message: Message, lease_s: float = LEASE_S) -> bool:  # noqa: D102
         return bool(self._run(scripts.EXTEND, message.id, message.receipt, round(lease_s * 1000)))
 
-    def acknowledge(self, message: Message) -> bool:  # noqa: D102
-        return bool(self._run(scripts.ACKNOWLEDGE, message.id, message.receipt))
+    def acknowledge(self, *messages: Message) -> bool:  # noqa: D102
+        held = [bool(self._run(scripts.ACKNOWLEDGE, each.id, each.receipt)) for each in messages]
+        return all(held)
 
     def retry(self, message: Message, *, after_s: float, reason: str) -> bool:  # noqa: D102
         if message.attempt >= MOST_ATTEMPTS:

@@ -159,7 +159,11 @@ class SqsQueue(Queue):
             self._ends[message.receipt] = began + lease
         return held
 
-    def acknowledge(self, message: Message) -> bool:  # noqa: D102
+    def acknowledge(self, *messages: Message) -> bool:  # noqa: D102
+        held = [self._done(message) for message in messages]
+        return all(held)
+
+    def _done(self, message: Message) -> bool:
         if message.receipt in self._done_with:
             return False
         held = self._holds(message)

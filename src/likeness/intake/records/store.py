@@ -20,6 +20,21 @@ from likeness.intake.records.database import READS, database_errors, open_databa
 from likeness.intake.records.tables import jobs, named, photos, results, tellings
 from likeness.intake.records.values import OPEN, Arrival, ArrivalJob, Result, State, Telling
 
+_ONE = (photos.c.id == sa.bindparam("arrival")) & sa.or_(*(photos.c.state == state for state in OPEN))
+_FOUND = sa.update(photos).where(_ONE).values(content=sa.bindparam("digest"), state="found")
+_END = (
+    sa.update(photos)
+    .where(_ONE)
+    .values(
+        state=sa.bindparam("ended"),
+        content=sa.bindparam("digest"),
+        code=sa.bindparam("why"),
+        reason=sa.bindparam("words"),
+        ended_at=sa.bindparam("now"),
+    )
+)
+"""Changes of many arrivals in one call each."""
+
 
 def open_records(uri: str) -> Records:
     """Open the records at a path or `postgresql://…`; see `likeness.intake.records.database`."""
@@ -60,6 +75,14 @@ class Records:
             connection.execute(sa.insert(photos).values(_row(arrival) | {"created_at": _now()}))
         return arrival
 
+    def reopen(self, arrival: Arrival) -> Arrival:
+        """Let an arrival that failed wait for an answer again."""
+        waiting = {"state": "waiting", "code": None, "reason": None, "ended_at": None}
+        failed = (photos.c.id == arrival.id) & (photos.c.state == "failed")
+        with self._write() as connection:
+            connection.execute(sa.update(photos).where(failed).values(waiting))
+        return self.arrivals([arrival.id])[arrival.id]
+
     def arrivals(self, ids: Sequence[str]) -> dict[str, Arrival]:
         """Arrivals by their ids; those that are not known are left out."""
         with self._read() as connection:
@@ -67,9 +90,11 @@ class Records:
 
     def found(self, contents: dict[str, str]) -> None:
         """The faces of arrivals (by id, with the content of each) are cut out."""
+        if not contents:
+            return
         with self._write() as connection:
-            for id_, content in contents.items():
-                connection.execute(sa.update(photos).where(_open(id_)).values(content=content, state="found"))
+            rows = [{"arrival": id_, "digest": content} for id_, content in contents.items()]
+            connection.execute(_FOUND, rows)
 
     def results(self, contents: Sequence[str]) -> dict[str, Result]:
         """The results there are, by content."""
@@ -91,8 +116,7 @@ class Records:
         A content that has a result already keeps it, unless the arrival asks for it `again`.
         """
         with self._write() as connection:
-            for arrival, result in given:
-                self._keep(connection, result, anew=arrival.again)
+            self._keep(connection, given)
             return self._end(connection, [(arrival, result.content, None, None) for arrival, result in given], "done")
 
     def enrolled(self, given: Sequence[tuple[Arrival, str, str, str]]) -> list[Telling]:
@@ -202,17 +226,25 @@ class Records:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _keep(self, connection: Connection, result: Result, *, anew: bool) -> None:
-        known = connection.execute(sa.select(results.c.content).where(results.c.content == result.content)).first()
-        if known is not None:
-            if not anew:
-                return
-            _drop(connection, [result.content])
-        row = {"content": result.content, "faces": result.faces, "answer": dict(result.answer)}
-        connection.execute(sa.insert(results).values(row | {"answered_at": result.answered_at}))
-        if result.people:
-            people = [{"content": result.content, "person": person} for person in sorted(set(result.people))]
-            connection.execute(sa.insert(named), people)
+    def _keep(self, connection: Connection, given: Sequence[tuple[Arrival, Result]]) -> None:
+        """Write results; a content that has one keeps it, unless an arrival asks for it again."""
+        asked = {result.content for _, result in given}
+        known = set(connection.execute(sa.select(results.c.content).where(results.c.content.in_(asked))).scalars())
+        kept: dict[str, Result] = {}
+        for arrival, result in given:
+            if arrival.again or result.content not in known | kept.keys():
+                kept[result.content] = result
+        _drop(connection, sorted(known & kept.keys()))
+        rows = [
+            {"content": each.content, "faces": each.faces, "answer": dict(each.answer), "answered_at": each.answered_at}
+            for each in kept.values()
+        ]
+        people = [
+            {"content": each.content, "person": person} for each in kept.values() for person in sorted(set(each.people))
+        ]
+        for table, wanted in ((results, rows), (named, people)):
+            if wanted:
+                connection.execute(sa.insert(table), wanted)
 
     def _end(
         self,
@@ -221,14 +253,21 @@ class Records:
         state: State,
     ) -> list[Telling]:
         """End arrivals that are open, and jobs with them; who is to be told of either."""
-        now, ended = _now(), []
-        for arrival, content, code, reason in given:
-            values = {"state": state, "content": content, "code": code, "reason": reason, "ended_at": now}
-            if connection.execute(sa.update(photos).where(_open(arrival.id)).values(values)).rowcount:
-                ended.append(arrival)
+        now = _now()
+        end = {"ended": state, "now": now}
+        rows = {
+            arrival.id: end | {"arrival": arrival.id, "digest": content, "why": code, "words": reason}
+            for arrival, content, code, reason in given
+        }
+        open_ = sa.select(photos.c.id, photos.c.job).where(photos.c.id.in_(rows), photos.c.state.in_(OPEN))
+        # In one order, so that two transactions that share arrivals wait for each other rather than both for ever.
+        ended = connection.execute(open_.order_by(photos.c.id).with_for_update()).all()
+        if ended:
+            connection.execute(_END, [rows[each.id] for each in ended])
         told: list[Telling] = []
-        for job_id in dict.fromkeys(arrival.job for arrival in ended if arrival.job):
-            own = [arrival.id for arrival in ended if arrival.job == job_id]
+        job_of = {each.id: each.job for each in ended}
+        for job_id in sorted({job for job in job_of.values() if job}):
+            own = [arrival.id for arrival, *_ in given if job_of.get(arrival.id) == job_id]
             told += self._end_job(connection, job_id, own, now)
         return told
 
@@ -266,12 +305,10 @@ class Records:
 
 
 def _drop(connection: Connection, contents: Sequence[str]) -> None:
+    if not contents:
+        return
     for table in (named, results):
         connection.execute(sa.delete(table).where(table.c.content.in_(contents)))
-
-
-def _open(arrival_id: str) -> sa.ColumnElement[bool]:
-    return (photos.c.id == arrival_id) & photos.c.state.in_(OPEN)
 
 
 def _jobs(connection: Connection, wanted: sa.ColumnElement[bool], most: int) -> list[ArrivalJob]:

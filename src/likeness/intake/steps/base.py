@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from likeness.errors import StorageMissing
+from likeness.intake.cuttings import Cutting
 from likeness.intake.queues import Body, Message
 from likeness.intake.records import Arrival, Records, Telling
 from likeness.service import People
@@ -49,13 +50,20 @@ UNKNOWN = Bury("the records know nothing of this arrival")
 
 @dataclass(slots=True, eq=False)
 class Workshop:
-    """What steps work with. `people` and `records` write the audit trail and the answers; `spool` holds files between
-    steps."""
+    """What steps work with.
+
+    Attributes:
+        people, records: write the audit trail and the answers.
+        spool: holds files between steps.
+        hands_over: whether the worker that cuts faces out looks at them too, at once: they need no file then.
+    """
 
     people: People
     records: Records
     spool: Storage
     settings: Settings
+    hands_over: bool = False
+    _at_hand: dict[str, Cutting] = field(default_factory=dict)
     _storages: dict[str, Storage] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -69,7 +77,7 @@ class Workshop:
         """
         most_bytes = self.settings.max_photo_bytes
         if not arrival.uri:
-            return self.spool.read(upload_key(arrival), most_bytes=most_bytes)
+            return self.spool.read(upload_key(arrival.id), most_bytes=most_bytes)
         base, key = locate(arrival.uri)
         with self._lock:
             storage = self._storages.get(base)
@@ -77,11 +85,38 @@ class Workshop:
                 storage = self._storages[base] = open_storage(base)
         return storage.read(key, most_bytes=most_bytes)
 
+    def put_faces(self, arrival_id: str, cutting: Cutting) -> None:
+        """Keep the cut-out faces of an arrival for the step that looks at them.
+
+        Raises:
+            StorageError, RemoteError: the spool takes none.
+        """
+        if self.hands_over:
+            self._at_hand[arrival_id] = cutting
+        else:
+            self.spool.write(cutting_key(arrival_id), cutting.to_bytes())
+
+    def faces(self, arrival_id: str) -> Cutting:
+        """What `put_faces` kept.
+
+        Raises:
+            StorageMissing, SpoolDamaged: it is not there, or not whole. StorageError, RemoteError: nobody can tell.
+        """
+        at_hand = self._at_hand.get(arrival_id)
+        return at_hand or Cutting.read(self.spool.read(cutting_key(arrival_id)))
+
+    def lay_down(self, arrival_ids: Sequence[str]) -> None:
+        """Write the faces that are at hand of these arrivals to the spool, for another time; let go of all others."""
+        for arrival_id in arrival_ids:
+            if arrival_id in self._at_hand:
+                self.spool.write(cutting_key(arrival_id), self._at_hand[arrival_id].to_bytes())
+        self._at_hand.clear()
+
     def clean(self, arrivals: Sequence[Arrival]) -> None:
         """Erase what lies in the spool of arrivals that ended: cut-out faces, and photos that were sent."""
         for arrival in arrivals:
-            sent = () if arrival.uri else (upload_key(arrival),)
-            for key in (cutting_key(arrival), *sent):
+            sent = () if arrival.uri else (upload_key(arrival.id),)
+            for key in (cutting_key(arrival.id), *sent):
                 with suppress(StorageMissing):
                     self.spool.delete(key)
 
@@ -116,14 +151,14 @@ class Step(ABC):
         return fail(self.shop, list(self.shop.records.arrivals([arrival_id]).values()), "given_up", reason)
 
 
-def upload_key(arrival: Arrival) -> str:
-    """Where the photo of an arrival lies in the spool, where it was sent."""
-    return f"photos/{arrival.id}"
+def upload_key(arrival_id: str) -> str:
+    """Where the photo of an arrival lies in the spool, where it was sent; in many folders, so that each stays small."""
+    return f"photos/{arrival_id[:2]}/{arrival_id}"
 
 
-def cutting_key(arrival: Arrival) -> str:
+def cutting_key(arrival_id: str) -> str:
     """Where the cut-out faces of an arrival lie in the spool."""
-    return f"faces/{arrival.id}.npz"
+    return f"faces/{arrival_id[:2]}/{arrival_id}.npz"
 
 
 def to_tell(tellings: Sequence[Telling]) -> tuple[tuple[str, Body], ...]:
@@ -145,11 +180,24 @@ def known(shop: Workshop, messages: Sequence[Message]) -> list[Arrival | None]:
     return [found.get(each) if isinstance(each, str) else None for each in ids]
 
 
-def settled(shop: Workshop, arrival: Arrival | None) -> Outcome | None:
+def settled(shop: Workshop, message: Message, arrival: Arrival | None) -> Outcome | None:
     """What becomes of a message whose arrival is unknown or has ended; None where it is open."""
     if arrival is None:
         return UNKNOWN
     if arrival.open:
         return None
+    if revived(message, arrival):
+        return Done((("detect", {"arrival": arrival.id}),))
     shop.clean([arrival])
-    return Done(to_tell(shop.records.untold([arrival.id])))
+    untold = to_tell(shop.records.untold([arrival.id]))
+    if arrival.state == "failed" and arrival.code != "cancelled":  # a kill came between the record and the dead letter
+        return Bury(arrival.reason or "", untold)
+    return Done(untold)
+
+
+def revived(message: Message, arrival: Arrival) -> bool:
+    """Whether a photo that got no answer is to be looked at once more: its dead letter was delivered anew.
+
+    One that was sent, not stored, cannot be: its file was erased when it failed.
+    """
+    return message.attempt == 1 and arrival.state == "failed" and arrival.code != "cancelled" and bool(arrival.uri)

@@ -18,9 +18,9 @@ from likeness.intake.steps.base import (
     Outcome,
     Retry,
     Step,
-    cutting_key,
     fail,
     known,
+    revived,
     settled,
     to_tell,
 )
@@ -31,10 +31,13 @@ HOPELESS = (InputError, SettingsError, StorageMissing, ObjectTooLarge)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Looked:
-    """A photo that was read: its content, and its cut-out faces unless they are not needed."""
+    """A photo that was read: its content, and whether its faces were cut out, or are not needed."""
 
     content: str
-    cutting: bytes | None
+    cut: bool = False
+
+
+_Found = _Looked | LikenessError
 
 
 class Detect(Step):
@@ -44,27 +47,23 @@ class Detect(Step):
 
     def handle(self, messages: Sequence[Message]) -> list[Outcome]:
         """See `Step`."""
-        records = self.shop.records
-        meant: list[list[Arrival] | Outcome] = [
+        meant = [
             self._meant(message, arrival) for message, arrival in zip(messages, known(self.shop, messages), strict=True)
         ]
-        wanted = [arrival for each in meant if isinstance(each, list) for arrival in each if arrival.open]
-        looked = dict(
-            zip((each.id for each in wanted), self.shop.people.recognizer.map(self._look, wanted), strict=True)
+        wanted = {each.id: each for arrivals in meant if isinstance(arrivals, list) for each in arrivals if each.open}
+        looked = self._looked(list(wanted.values()))
+        self.shop.records.found(
+            {id_: each.content for id_, each in looked.items() if isinstance(each, _Looked) and each.cut}
         )
-        records.found(
-            {
-                id_: each.content
-                for id_, each in looked.items()
-                if isinstance(each, _Looked) and each.cutting is not None
-            }
-        )
-        return [each if not isinstance(each, list) else self._outcome(each, looked) for each in meant]
+        return [
+            self._outcome(message, each, looked) if isinstance(each, list) else each
+            for message, each in zip(messages, meant, strict=True)
+        ]
 
     def _meant(self, message: Message, arrival: Arrival | None) -> list[Arrival] | Outcome:
         """The arrivals of a message, written down where they are new; `arrival` is the one that it names, if known."""
         if arrival is not None:
-            return [arrival]
+            return [self._reopened(message, arrival)]
         if isinstance(message.body.get("arrival"), str):
             return UNKNOWN
         try:
@@ -72,33 +71,60 @@ class Detect(Step):
         except InputError as error:
             return Bury(error.message)
         # Made of the message's id: the same message that comes twice means the same arrivals.
-        return [
+        noted = (
             self.shop.records.note(
                 Arrival(_id(message.id, place), each["uri"], "waiting", place=place, name=each.get("name"))
             )
             for place, each in enumerate(found)
-        ]
+        )
+        return [self._reopened(message, each) for each in noted]
 
-    def _look(self, arrival: Arrival) -> _Looked | LikenessError:
+    def _reopened(self, message: Message, arrival: Arrival) -> Arrival:
+        return self.shop.records.reopen(arrival) if revived(message, arrival) else arrival
+
+    def _looked(self, wanted: Sequence[Arrival]) -> dict[str, _Found]:
+        """Read photos, and cut faces out of those that need it, several at a time."""
+        spread = self.shop.people.recognizer.map
+        looked: dict[str, _Found] = {}
+        read: list[tuple[Arrival, str, bytes]] = []
+        for arrival, data in zip(wanted, spread(self._read, wanted), strict=True):
+            if isinstance(data, bytes):
+                read.append((arrival, hashlib.sha256(data).hexdigest(), data))
+            else:
+                looked[arrival.id] = data
+        asked = {content for arrival, content, _ in read if arrival.name is None and not arrival.again}
+        answered = self.shop.records.results(sorted(asked)) if asked else {}
+        needed = [each for each in read if each[0].name is None and (each[0].again or each[1] not in answered)]
+        looked |= {arrival.id: _Looked(content) for arrival, content, _ in read}
+        cut = spread(self._cut, needed)
+        return looked | {arrival.id: found for (arrival, *_), found in zip(needed, cut, strict=True)}
+
+    def _read(self, arrival: Arrival) -> bytes | LikenessError:
         try:
-            data = self.shop.read(arrival)
-            content = hashlib.sha256(data).hexdigest()
-            if arrival.name is not None or (not arrival.again and self.shop.records.results([content])):
-                return _Looked(content, None)
-            recognizer = self.shop.people.recognizer
-            cutting = Cutting.of(recognizer, recognizer.photo(data)).to_bytes()
-            self.shop.spool.write(cutting_key(arrival), cutting)
+            return self.shop.read(arrival)
         except LikenessError as error:
             return error
-        return _Looked(content, cutting)
 
-    def _outcome(self, meant: Sequence[Arrival], looked: dict[str, _Looked | LikenessError]) -> Outcome:
+    def _cut(self, given: tuple[Arrival, str, bytes]) -> _Found:
+        arrival, content, data = given
+        recognizer = self.shop.people.recognizer
+        try:
+            self.shop.put_faces(arrival.id, Cutting.of(recognizer, recognizer.photo(data)))
+        except LikenessError as error:
+            return error
+        return _Looked(content, cut=True)
+
+    def _outcome(self, message: Message, meant: Sequence[Arrival], looked: dict[str, _Found]) -> Outcome:
         """Of all arrivals of one message; where one must be tried again, all are, and those that ended stay so."""
         then: list[tuple[str, Body]] = []
         hopeless: list[str] = []
         for arrival in meant:
             each = looked.get(arrival.id)
-            if isinstance(each, HOPELESS):
+            if each is None:
+                ended = settled(self.shop, message, arrival)
+                then += ended.then if isinstance(ended, Done | Bury) else ()
+                hopeless += [ended.reason] if isinstance(ended, Bury) else []
+            elif isinstance(each, HOPELESS):
                 then += fail(self.shop, [arrival], each.code, each.message)
                 hopeless.append(each.message)
             elif isinstance(each, LikenessError):
@@ -107,11 +133,8 @@ class Detect(Step):
                 then += self._next(arrival, each)
         return Bury("; ".join(hopeless), tuple(then)) if hopeless else Done(tuple(then))
 
-    def _next(self, arrival: Arrival, looked: _Looked | None) -> tuple[tuple[str, Body], ...]:
-        if looked is None:
-            ended = settled(self.shop, arrival)
-            return ended.then if isinstance(ended, Done) else ()
-        if looked.cutting is not None:
+    def _next(self, arrival: Arrival, looked: _Looked) -> tuple[tuple[str, Body], ...]:
+        if looked.cut:
             return (("identify", {"arrival": arrival.id}),)
         if arrival.name is not None:
             return (("enrol", {"arrival": arrival.id}),)

@@ -22,7 +22,7 @@ class Enrol(Step):
     def handle(self, messages: Sequence[Message]) -> list[Outcome]:
         """See `Step`."""
         arrivals = known(self.shop, messages)
-        outcomes = [settled(self.shop, arrival) for arrival in arrivals]
+        outcomes = [settled(self.shop, each, arrival) for each, arrival in zip(messages, arrivals, strict=True)]
         read: list[tuple[int, Arrival, bytes]] = []
         for place, arrival in enumerate(arrivals):
             if arrival is None or outcomes[place] is not None:

@@ -10,7 +10,7 @@ from likeness.errors import SpoolDamaged, StorageMissing
 from likeness.intake.cuttings import Cutting, fit_of
 from likeness.intake.queues import Message
 from likeness.intake.records import Arrival, Result
-from likeness.intake.steps.base import Done, Outcome, Retry, Step, cutting_key, known, settled, to_tell
+from likeness.intake.steps.base import Done, Outcome, Retry, Step, known, settled, to_tell
 from likeness.service import Described
 from likeness.service.people import Identified
 
@@ -28,8 +28,8 @@ class Identify(Step):
         outcomes: list[Outcome | None] = []
         cut: list[tuple[Arrival, Cutting]] = []
         seen: set[str] = set()
-        for arrival in known(self.shop, messages):
-            outcome = settled(self.shop, arrival)
+        for message, arrival in zip(messages, known(self.shop, messages), strict=True):
+            outcome = settled(self.shop, message, arrival)
             if outcome is None and arrival is not None and arrival.id not in seen:
                 seen.add(arrival.id)
                 cutting = self._cutting(arrival)
@@ -45,7 +45,7 @@ class Identify(Step):
 
     def _cutting(self, arrival: Arrival) -> Cutting | Outcome:
         try:
-            cutting = Cutting.read(self.shop.spool.read(cutting_key(arrival)))
+            cutting = self.shop.faces(arrival.id)
         except (StorageMissing, SpoolDamaged):  # cut out anew
             return Done((("detect", {"arrival": arrival.id}),))
         if cutting.fit != fit_of(self.shop.people.recognizer):
