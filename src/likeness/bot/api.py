@@ -19,6 +19,7 @@ PATIENCE_S = 20.0
 _CONNECT_S = 5.0
 _ANSWER_S = 130.0
 _BUSY = (429, 503)
+_LEAST_WAIT_S = 0.5
 
 Fields = dict[str, tuple[bytes, str] | str]
 """A form: words, or files with their names."""
@@ -174,7 +175,8 @@ def _path(person: str) -> str:
 
 
 def _seconds(text: str) -> float | None:
-    return float(text) if text.isdigit() else None
+    """How long to wait by a header; never so shortly that a server which says 0 is asked without end."""
+    return max(float(text), _LEAST_WAIT_S) if text.isascii() and text.isdigit() else None
 
 
 def _refusal(status: int, body: bytes) -> ApiRefused | Unreachable:
