@@ -52,6 +52,13 @@ def postgres(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def postgres_database(postgres) -> str:
+    """The address of a database that many tests share, each with a gallery of its own name (`&gallery=`)."""
+    postgres.psql("CREATE DATABASE shared")
+    return postgres.get_uri(database="shared")
+
+
+@pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory) -> Path:
     """Where models are made, once for all tests of a session (and of its parallel workers)."""
     base = tmp_path_factory.getbasetemp()

@@ -15,7 +15,11 @@ from typing import Any
 from likeness.errors import SettingsError
 
 BUILTIN: dict[str, dict[str, str]] = {
-    "gallery": {"file": "likeness.gallery.embedded:open_embedded"},
+    "gallery": {
+        "file": "likeness.gallery.embedded:open_embedded",
+        "postgresql": "likeness.gallery.postgres:open_postgres",
+        "postgres": "likeness.gallery.postgres:open_postgres",
+    },
     "storage": {
         "file": "likeness.storage.folder:FolderStorage",
         "s3": "likeness.storage.s3:BucketStorage",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from gallery_oracle import DIMENSION, SPACE
@@ -13,10 +15,17 @@ from likeness.gallery.base import Gallery
 from likeness.gallery.embedded import open_embedded
 
 
-@pytest.fixture(params=["embedded"])
+@pytest.fixture
+def postgres_uri(request, postgres_database) -> str:
+    """The address of a gallery of this test's own, in a database that the tests share."""
+    return f"{postgres_database}&gallery={quote(request.node.name[:60])}-{uuid4().hex[:8]}"
+
+
+@pytest.fixture(params=["embedded", "postgres"])
 def open_here(request, tmp_path) -> Callable[..., Gallery]:
     """Opens the gallery of this test, the same one each time."""
-    return partial(open_gallery, tmp_path / "people.likeness", space=SPACE, dimension=DIMENSION)
+    at = request.getfixturevalue("postgres_uri") if request.param == "postgres" else tmp_path / "people.likeness"
+    return partial(open_gallery, at, space=SPACE, dimension=DIMENSION)
 
 
 @pytest.fixture

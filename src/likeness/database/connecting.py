@@ -59,7 +59,13 @@ def postgres_engine(uri: str, *, what: str, timeouts: Timeouts | None = None) ->
     try:
         # A connection is tried before it is used: a server that was started anew goes unnoticed.
         engine = sqlalchemy.create_engine(
-            url, pool_pre_ping=True, pool_size=5, max_overflow=15, pool_timeout=30, connect_args=arguments
+            url,
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=15,
+            pool_timeout=30,
+            hide_parameters=True,  # names and vectors stay out of tracebacks
+            connect_args=arguments,
         )
     except ImportError as error:
         raise ExtraMissing(f"{what} on PostgreSQL needs psycopg", hint="pip install 'likeness[postgres]'") from error
@@ -75,4 +81,5 @@ def _limit(engine: Engine, timeouts: Timeouts) -> None:
         connection.execute(f"SET statement_timeout = {round(timeouts.statement_s * 1000)}")
         connection.execute(f"SET lock_timeout = {round(timeouts.lock_s * 1000)}")
         connection.execute("SET TIME ZONE 'UTC'")
+        connection.execute("SET jit = off")  # compiling a search takes longer than the search
         connection.autocommit = False

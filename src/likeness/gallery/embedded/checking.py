@@ -8,16 +8,14 @@ from collections.abc import Callable
 import numpy as np
 
 from likeness.errors import GalleryCorrupt, LikenessError
-from likeness.gallery.base import Finding, Hit
+from likeness.gallery.base import Finding
 from likeness.gallery.embedded import ann, audit, erasure, faces
 from likeness.gallery.embedded.compaction import compact_if_worthwhile
-from likeness.gallery.embedded.matrix import Nearest
 from likeness.gallery.embedded.schema import get_meta
 from likeness.gallery.embedded.searcher import Searcher
 from likeness.gallery.embedded.storage import Store
+from likeness.gallery.recall import recall_finding
 
-_FIRST_WANTED = 0.99
-_TEN_WANTED = 0.9
 _MOST_PROBES = 200
 _TAIL_SHARE = 0.2
 
@@ -156,15 +154,9 @@ def _recall(store: Store, searcher: Searcher, sample: int) -> Finding:
         dimension = int(str(get_meta(connection, "dimension")))
         probes = faces.rows_of(connection, _sample_ids(connection, min(sample, _MOST_PROBES)), dimension).vectors
     if not len(probes):
-        return Finding("search", True, "no faces")
+        return recall_finding([], [])
     wanted = searcher.exact(probes, 10)
     got = searcher.search(probes, 10, ())
-    first = float(np.mean([_share(row[:1], truth[:1]) for row, truth in zip(got, wanted, strict=True)]))
-    ten = float(np.mean([_share(row, truth) for row, truth in zip(got, wanted, strict=True)]))
-    message = f"recall@1 {first:.4f} and recall@10 {ten:.4f} against exact search, {len(probes)} probes"
-    return Finding("search", first >= _FIRST_WANTED and ten >= _TEN_WANTED, message)
-
-
-def _share(got: list[Hit], wanted: list[Nearest]) -> float:
-    """The share of the wanted places that went to somebody as similar as the last of them."""
-    return sum(one.similarity >= wanted[-1].similarity - 1e-6 for one in got) / len(wanted) if wanted else 1.0
+    return recall_finding(
+        [[hit.similarity for hit in row] for row in got], [[one.similarity for one in row] for row in wanted]
+    )

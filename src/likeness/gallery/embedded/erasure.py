@@ -21,7 +21,7 @@ from likeness.gallery.embedded.schema import blank, expect_gallery, set_meta
 from likeness.gallery.embedded.snapshots import UNFINISHED, discard_unfinished, mount_of
 from likeness.gallery.embedded.storage import Store
 from likeness.gallery.identity import name_hash
-from likeness.sqlite import connect, mapped_errors, transaction, truncate_log
+from likeness.sqlite import BUSY_TIMEOUT_S, connect, mapped_errors, transaction, truncate_log
 
 _LOG, _INDEX = "log", "index"
 _KEPT_CHANGES = 100_000
@@ -153,7 +153,7 @@ def _note_pending(
 
 
 @dataclass(slots=True)
-class _Task:
+class Task:
     """What is still to be erased in one place."""
 
     people_ids: list[str] = field(default_factory=list)
@@ -162,12 +162,12 @@ class _Task:
     last: int = 0
 
 
-def tasks(connection: sqlite3.Connection) -> dict[str, _Task]:
+def tasks(connection: sqlite3.Connection) -> dict[str, Task]:
     """Place → what is still to be erased there."""
-    found: dict[str, _Task] = {}
+    found: dict[str, Task] = {}
     rows = connection.execute("SELECT id, place, person_id, face, name_hash FROM pending ORDER BY id")
     for number, place, person_id, face, hashed in rows:
-        task = found.setdefault(place, _Task())
+        task = found.setdefault(place, Task())
         task.last = number
         for values, value in (
             (task.people_ids, person_id),
@@ -221,7 +221,7 @@ def finish(store: Store, *, limit_s: float | None = None) -> Reached:
     return reached
 
 
-def _erase_in(store: Store, place: str, task: _Task, reached: Reached, *, compaction_due: bool) -> None:
+def _erase_in(store: Store, place: str, task: Task, reached: Reached, *, compaction_due: bool) -> None:
     if place == _LOG and compaction_due:
         compaction.compact(store)
     elif place == _LOG:
@@ -232,31 +232,46 @@ def _erase_in(store: Store, place: str, task: _Task, reached: Reached, *, compac
         _erase_in_snapshot(store, Path(place), task, reached)
 
 
-def _erase_in_snapshot(store: Store, path: Path, task: _Task, reached: Reached) -> None:
+def _erase_in_snapshot(store: Store, path: Path, task: Task, reached: Reached) -> None:
+    with store.read() as connection:
+        row = connection.execute("SELECT mount FROM snapshots WHERE path = ?", (str(path),)).fetchone()
+    mount = None if row is None else Path(row[0])
+    if not erase_in_snapshot(path, mount, task, reached, busy_timeout_s=store.busy_timeout_s):
+        with store.write() as connection:  # deleted or moved, which cannot be told apart: said, and no longer known
+            connection.execute("DELETE FROM snapshots WHERE path = ?", (str(path),))
+
+
+def erase_in_snapshot(
+    path: Path, mount: Path | None, task: Task, reached: Reached, *, busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> bool:
+    """Erase from a snapshot, made by whichever engine; false where there is no file at its place any more.
+
+    `mount` is the file system on which it was made. Called with the lock held that whoever makes a snapshot holds.
+
+    Raises:
+        StorageError: it is there, but cannot be reached or changed; the message names it.
+    """
     unfinished = path.name.endswith(UNFINISHED)
     if unfinished:  # its maker was killed: whoever makes one holds the lock that is held here
         discard_unfinished(path)
     if not _reachable(path):
-        with store.read() as connection:
-            row = connection.execute("SELECT mount FROM snapshots WHERE path = ?", (str(path),)).fetchone()
-        if row is not None and Path(row[0]) != mount_of(path):
+        if mount is not None and mount != mount_of(path):
             raise StorageError(
-                f"erased, but not from the snapshot {path}, which cannot be reached: {row[0]} is not mounted",
+                f"erased, but not from the snapshot {path}, which cannot be reached: {mount} is not mounted",
                 hint="mount it and run the check, which finishes the erasure",
             )
-        with store.write() as connection:  # deleted or moved, which cannot be told apart: said, and no longer known
-            connection.execute("DELETE FROM snapshots WHERE path = ?", (str(path),))
         if not unfinished:
             reached.not_found.append(str(path))
-        return
+        return False
     try:
-        _erase_in_file(path, task, store.busy_timeout_s)
+        _erase_in_file(path, task, busy_timeout_s)
     except LikenessError as error:
         raise type(error)(
             f"erased, but not from the snapshot {path}: {error.message}",
             hint="make it writable, or delete it, and run the check, which finishes the erasure",
         ) from error
     reached.purged.append(str(path))
+    return True
 
 
 def _reachable(path: Path) -> bool:
@@ -264,7 +279,7 @@ def _reachable(path: Path) -> bool:
         return path.exists()
 
 
-def _erase_in_file(path: Path, task: _Task, busy_timeout_s: float) -> None:
+def _erase_in_file(path: Path, task: Task, busy_timeout_s: float) -> None:
     with mapped_errors(path):
         expect_gallery(path)
         connection = connect(path, busy_timeout_s=busy_timeout_s)

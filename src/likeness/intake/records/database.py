@@ -80,7 +80,7 @@ def _sqlite(path: Path) -> Engine:
     except OSError as error:
         raise RecordsUnavailable(f"the records at {path} cannot be written: {error.strerror}") from error
     engine = sqlalchemy.create_engine(
-        sqlalchemy.URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_S}
+        sqlalchemy.URL.create("sqlite", database=str(path)), hide_parameters=True, connect_args={"timeout": BUSY_S}
     )
 
     @event.listens_for(engine, "connect")

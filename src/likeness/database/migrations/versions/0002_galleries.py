@@ -53,7 +53,8 @@ CREATE TABLE gallery_notes (
 """,
     """
 CREATE TABLE gallery_merged (
-  gallery integer NOT NULL REFERENCES galleries, source_id text COLLATE "C" NOT NULL, into_id text NOT NULL,
+  gallery integer NOT NULL REFERENCES galleries, source_id text COLLATE "C" NOT NULL,
+  into_id text COLLATE "C" NOT NULL,
   PRIMARY KEY (gallery, source_id))
 """,
     "CREATE INDEX gallery_merged_into ON gallery_merged (gallery, into_id)",

@@ -1,0 +1,125 @@
+"""The approximate index of a large gallery: pgvector's HNSW over half-precision copies of the vectors.
+
+Half precision halves the index and changes a cosine by less than 0.001, which scoring again in full precision mends.
+The server keeps it up to date by itself with every face that is added or erased.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from sqlalchemy import Connection, text
+
+from likeness.errors import InputError
+from likeness.gallery.postgres.server import Server, State
+
+NAME = "hnsw-halfvec"
+LONGEST_DIMENSION = 4_000
+_LINKS = 16
+_BUILD_BREADTH = 128
+_BREADTH = 400
+_MOST_BREADTH = 1_000
+_LOOKED_AT = 100_000
+"""How many faces a search under filters may pass over before it gives up (pgvector's own default is 20,000)."""
+_EVERY_S = 0.5
+
+
+def index_name(state: State) -> str:
+    """What the index of a gallery is called."""
+    return f"{state.vectors}_hnsw"
+
+
+def is_built(connection: Connection, state: State) -> bool:
+    """Whether there is an index that answers."""
+    return _state_of(connection, state) is True
+
+
+def _state_of(connection: Connection, state: State) -> bool | None:
+    """True for an index that is whole, False for one whose making was interrupted, None for none."""
+    return connection.execute(
+        text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"), {"name": index_name(state)}
+    ).scalar()
+
+
+def tune(connection: Connection, count: int, *, indexed: bool) -> None:
+    """Set, for this transaction, how widely the graph is searched for `count` faces, also under filters."""
+    if not indexed:
+        connection.execute(text("SELECT set_config('enable_seqscan', 'on', true)"))
+        return
+    connection.execute(
+        text(
+            "SELECT set_config('hnsw.ef_search', :breadth, true), set_config('hnsw.max_scan_tuples', :most, true), "
+            "set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('enable_seqscan', 'off', true)"
+        ),
+        {"breadth": str(min(_MOST_BREADTH, max(_BREADTH, count))), "most": str(_LOOKED_AT)},
+    )
+
+
+def build(server: Server, progress: Callable[[int, int], None]) -> None:
+    """Build the index, unless there is one; others search and write meanwhile.
+
+    Raises:
+        InputError: the vectors are too long for an index.
+    """
+    state, built = server.read(lambda connection, state: (state, _state_of(connection, state)))
+    if built:
+        progress(state.faces, state.faces)
+        return
+    if state.dimension > LONGEST_DIMENSION:
+        raise InputError(
+            f"vectors of {state.dimension} numbers are too long for an index of pgvector ({LONGEST_DIMENSION} at most)",
+            hint="exact search goes on without it",
+        )
+    ended = threading.Event()
+    telling = threading.Thread(target=_tell, args=(server, state, progress, ended), daemon=True)
+    with server.errors(), server.engine.connect() as plain:
+        connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("SET lock_timeout = 0"))
+        telling.start()
+        try:
+            if built is False:
+                connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {index_name(state)}"))
+            connection.execute(
+                text(
+                    f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index_name(state)} ON {state.vectors} "
+                    f"USING hnsw ((vec::halfvec({state.dimension})) halfvec_ip_ops) "
+                    f"WITH (m = {_LINKS}, ef_construction = {_BUILD_BREADTH})"
+                )
+            )
+        finally:
+            ended.set()
+            telling.join()
+            plain.invalidate()  # its time limits were lifted: it is not for others
+    progress(state.faces, state.faces)
+
+
+def _tell(server: Server, state: State, progress: Callable[[int, int], None], ended: threading.Event) -> None:
+    """Tell how far the server has come; it counts rows of the table's blocks, not of the gallery."""
+    select = text(
+        "SELECT greatest(blocks_done, 0), greatest(blocks_total, 1) FROM pg_stat_progress_create_index "
+        "WHERE relid = to_regclass(:table)"
+    )
+    while not ended.wait(_EVERY_S):
+        with server.engine.connect() as connection:
+            row = connection.execute(select, {"table": state.vectors}).first()
+        if row is not None:
+            progress(int(state.faces * min(1.0, row[0] / row[1])), state.faces)
+
+
+def bytes_of(connection: Connection, state: State) -> int:
+    """How many bytes the index takes."""
+    size = text("SELECT pg_relation_size(to_regclass(:name))")
+    return int(connection.execute(size, {"name": index_name(state)}).scalar() or 0)
+
+
+def estimate_bytes(dimension: int, faces: int) -> int:
+    """About how many bytes an index of so many faces takes: a vector and its links each, in pages of 8 kB.
+
+    A node has two rows: the vector at two bytes a number, and room for 2·16 links of 6 bytes at the bottom layer (a
+    sixteenth of the nodes have 16 more), each with about 90 bytes of headers and places.
+    """
+    node, links = 2 * dimension + 8 + 96, 6 * (2 * _LINKS + 1) + 32
+    pages = faces / max(1, 8_130 // (node + links))
+    return int(8_192 * pages)
