@@ -1,5 +1,6 @@
 # make demo   sets everything up and shows what Likeness does, on the samples
 # make test   sets everything up and checks everything
+# make dist, make sbom, make licences: what is released, what is in it, under which licences (docs/releasing.md)
 # make tflite adds the environment that writes TensorFlow Lite files; without it the tests of that are skipped
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 STAMP := $(VENV)/.ready
 TFLITE := .venv-tflite
 
-.PHONY: setup tflite demo test lint fast bench clean
+.PHONY: setup tflite demo test lint fast bench dist sbom licences clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -66,5 +67,23 @@ bench: setup
 	cd benchmarks && ../$(BIN)/python pipeline.py --photos 200 --json results/pipeline.json
 	cd benchmarks && ../$(BIN)/python search.py --json results/search.json
 
+# The wheel is built from the sdist, as others will.
+dist: setup
+	rm -rf dist
+	$(BIN)/python -m hatchling build -t sdist -d dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/likeness-*.tar.gz
+
+# Of an environment that holds what an installation brings and nothing else.
+sbom: dist
+	rm -rf dist/environment
+	$(BIN)/python -m venv --without-pip dist/environment
+	$(BIN)/python -m pip --python dist/environment/bin/python install --quiet --no-compile dist/likeness-*.whl
+	$(BIN)/python scripts/sbom.py dist/environment/bin/python dist/likeness.cdx.json
+	rm -rf dist/environment
+
+licences: setup
+	mkdir -p dist
+	$(BIN)/python scripts/licences.py --out dist/licences.md
+
 clean:
-	rm -rf $(VENV) $(TFLITE) demo-out
+	rm -rf $(VENV) $(TFLITE) demo-out dist
