@@ -150,6 +150,34 @@ def test_too_few_people_wait_until_more_have_come(place):
     assert place.tree() == before
 
 
+@pytest.mark.slow
+def test_people_whom_the_first_model_knows_are_learnt_and_never_measured_on(place):
+    """By the shares asked for most of them were to be apart, and the refresh ended in an error each time."""
+    known = place.folder / "known"
+    for person in sorted(place.storage.iterdir())[:6]:
+        (known / person.name).mkdir(parents=True)
+        for photo in sorted(person.iterdir())[:2]:
+            photo.rename(known / person.name / photo.name)
+    done = refresh(place.order(old=known, shares=(0.1, 0.1, 0.8)), place.settings, Tell())
+    assert done["outcome"] == "published", done["verdict"]
+    rows = Dataset.read(Home(place.home).data(1)).rows
+    splits = {row.identity: row.split for row in rows}
+    assert {splits.get(path.name, "") for path in known.iterdir()} <= {"train", ""}  # of some too few photos are left
+    assert list(splits.values()).count("test") == 2
+
+
+@pytest.mark.slow
+def test_photos_that_the_model_knows_already_end_a_refresh_and_are_not_learnt_again_and_again(place):
+    known = place.folder / "known"
+    for person in sorted(place.storage.iterdir())[:3]:
+        shutil.copytree(person, known / person.name)
+    order = place.order(old=known, shares=(0.1, 0.1, 0.8))
+    done = refresh(order, place.settings, Tell())
+    assert (done["outcome"], done["model"]) == ("data set grown", None)
+    assert "known" in done["verdict"]["why"]
+    assert refresh(order, place.settings, Tell()) == {"outcome": "nothing new"}
+
+
 def test_an_unfinished_refresh_goes_on_by_the_same_order_only(place):
     class Stop(BaseException):
         pass

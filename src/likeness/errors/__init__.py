@@ -27,6 +27,7 @@ LikenessError
 │   ├── CallbackRefused      an address to be told that the settings do not allow
 │   ├── UrlRefused           the address of a photo that the server does not fetch from
 │   ├── DatasetError         a folder that is not the data set it is meant to be
+│   │   └── NothingToLearn       all photos that came are known already
 │   └── RecipeInvalid        a training recipe with a value that cannot be used
 ├── NotFound
 │   ├── PersonNotFound
@@ -101,6 +102,7 @@ from likeness.errors.inputs import (
     InputError,
     NameMissing,
     NoFace,
+    NothingToLearn,
     ObjectTooLarge,
     PhotoCorrupt,
     PhotoEmpty,
@@ -215,6 +217,7 @@ __all__ = [
     "NameMissing",
     "NoFace",
     "NotFound",
+    "NothingToLearn",
     "ObjectTooLarge",
     "OriginRefused",
     "Overloaded",

@@ -153,6 +153,12 @@ class DatasetError(InputError):
     code, exit_code = "dataset_invalid", 3
 
 
+class NothingToLearn(DatasetError):
+    """All photos that came are known already."""
+
+    code = "nothing_to_learn"
+
+
 class RecipeInvalid(InputError):
     """A training recipe, or a change to it, cannot be used."""
 

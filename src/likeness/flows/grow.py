@@ -15,6 +15,7 @@ from likeness.data.exchange import push
 from likeness.data.manifest import SPLITS, Row, Split
 from likeness.data.splits import person_key, split_by_person
 from likeness.errors import Conflict
+from likeness.flows.known import known_people
 from likeness.flows.order import Facts as Told
 from likeness.flows.pull import read_seen
 from likeness.flows.screen import DATA, SCREENED
@@ -54,7 +55,9 @@ def _split(work: Work) -> Dataset:
     """The data set with everybody in a split: those of earlier versions where they were."""
     dataset = Dataset.read(work.folder / DATA)
     new = [row for row in dataset.rows if row.label("version") == work.record.data]
-    fixed: dict[str, Split] = {person_key(row.identity): row.split for row in dataset.rows if row.split}
+    # Who is known to the model that learns would measure nothing among the people who are kept apart.
+    known: dict[str, Split] = dict.fromkeys(known_people(work), "train")
+    fixed = known | {person_key(row.identity): row.split for row in dataset.rows if row.split}
     names = {key: row.identity for row in dataset.rows if (key := person_key(row.identity)) in fixed}
     rows = split_by_person(
         dataset.rows, shares=work.order.shares, fixed={name: fixed[key] for key, name in names.items()}

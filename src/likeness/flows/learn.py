@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from likeness.bundle import Bundle
 from likeness.data.dataset import Dataset, storage_error
+from likeness.errors import NothingToLearn
 from likeness.flows.home import Model
+from likeness.flows.known import model_before
 from likeness.flows.order import Facts
 from likeness.flows.screen import link_files
 from likeness.flows.waiting import too_little, waiting
@@ -28,33 +30,34 @@ def learn(work: Work) -> Facts:
 
     state = work.home.state()
     data = Dataset.read(work.home.data(state.data))
-    _copy_memory(work, _model_before(work))
+    _copy_memory(work, model_before(work))
     learnt = _new_people(work, data)
     if _is_made(work):
         return {"trained": True, "photos": len(learnt.rows)}
     begun = (work.folder / MEMORY / "memory.json").is_file()
     order = work.order
-    done = continue_bundle(
-        work.base,
-        learnt.folder,
-        load_recipe(order.recipe, order.changes),
-        Places(work.folder / MEMORY, work.folder / MODELS, work.record.model),
-        Asked(
-            budget=order.budget,
-            exemplars=order.exemplars,
-            old=None if begun else order.old,
-            verify=(data, "test"),
-            keep_space=not order.new_space,
-        ),
-        settings=work.cropping,
-        say=work.tell.say,
-        watch=work.tell.watch,
-    )
+    try:
+        done = continue_bundle(
+            work.base,
+            learnt.folder,
+            load_recipe(order.recipe, order.changes),
+            Places(work.folder / MEMORY, work.folder / MODELS, work.record.model),
+            Asked(
+                budget=order.budget,
+                exemplars=order.exemplars,
+                old=None if begun else order.old,
+                verify=(data, "test"),
+                keep_space=not order.new_space,
+            ),
+            settings=work.cropping,
+            say=work.tell.say,
+            watch=work.tell.watch,
+        )
+    except NothingToLearn:  # as where the photos of `old` came by the storage too
+        reason = "all photos that wait are known to it already"
+        work.tell.say(f"No network is trained: {reason}.")
+        return {"trained": False, "known": True, "why": reason}
     return {"trained": True, "photos": len(learnt.rows), "refused": done.refusal.message if done.refusal else None}
-
-
-def _model_before(work: Work) -> Model | None:
-    return next((model for model in reversed(work.home.state().models) if model.name != work.record.model), None)
 
 
 def _copy_memory(work: Work, model: Model | None) -> None:

@@ -31,7 +31,8 @@ def publish(work: Work) -> Facts:
     if state.run == work.record.run and state.phase == "judged":  # exchanged, and killed before that was noted
         return {"published": verdict["better"]}
     if not verdict["better"]:
-        if work.record.done["learn"]["trained"]:
+        learn = work.record.done["learn"]
+        if learn["trained"] or learn.get("known"):
             declined = _with(state.declined, learning_digest(home, state))
             told = {"run": work.record.run, "phase": "judged", "declined": declined}
             home.switch(state.model_copy(update=told), home.photos().values())

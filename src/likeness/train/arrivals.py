@@ -15,7 +15,7 @@ from likeness.bundle import Bundle
 from likeness.data.dataset import FACTS, Dataset
 from likeness.data.manifest import Row
 from likeness.data.splits import person_key
-from likeness.errors import DatasetError, RunDiffers
+from likeness.errors import DatasetError, NothingToLearn, RunDiffers
 from likeness.evaluate.dataset import expect_template
 from likeness.settings import Settings
 from likeness.train.from_bundle import Watch, crop_people
@@ -106,7 +106,7 @@ def compose(memory: Memory, arrived: Dataset, recipe: Recipe, folder: Path) -> D
         shutil.rmtree(target)
     new = arrange(arrived, memory.dataset.rows, recipe, step)
     if not rows_used(new, LEARN):
-        raise DatasetError(f"all photos of {str(arrived.folder)!r} are known already: there is nothing to learn")
+        raise NothingToLearn(f"all photos of {str(arrived.folder)!r} are known already: there is nothing to learn")
     rows = (*memory.dataset.rows, *new)
     photos = Counter(row.identity for row in rows)
     if len(photos) < 2 or max(photos.values()) < 2:
