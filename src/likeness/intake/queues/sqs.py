@@ -160,17 +160,26 @@ class SqsQueue(Queue):
         return held
 
     def acknowledge(self, *messages: Message) -> bool:  # noqa: D102
-        held = [self._done(message) for message in messages]
-        return all(held)
-
-    def _done(self, message: Message) -> bool:
-        if message.receipt in self._done_with:
-            return False
-        held = self._holds(message)
+        new = [message for message in messages if message.receipt not in self._done_with]
+        held = len(new) == len(messages) and all(map(self._holds, new))
         # Asked also where its time is over: unless somebody else has it since, SQS takes an old receipt.
-        known = self._asked("delete_message", ReceiptHandle=message.receipt)
-        self._done_with[message.receipt] = time.monotonic()
-        return known and held
+        for start in range(0, len(new), _AT_ONCE):
+            held = self._deleted([message.receipt for message in new[start : start + _AT_ONCE]]) and held
+        return held
+
+    def _deleted(self, receipts: Sequence[str]) -> bool:
+        """Delete messages; whether all receipts were worth something still."""
+        entries = [{"Id": str(at), "ReceiptHandle": receipt} for at, receipt in enumerate(receipts)]
+        with sqs_errors(self._shown):
+            failed = self._client.delete_message_batch(QueueUrl=self._url, Entries=entries).get("Failed", ())
+        for each in failed:
+            if each.get("Code") not in _GONE and "eceipt" not in f"{each.get('Code')} {each.get('Message')}":
+                raise QueueUnavailable(
+                    f"the queue {self._shown} did not delete a message that is done: {each.get('Code', 'no reason')}",
+                    hint="it comes again; what is done twice has one result",
+                )
+        self._done_with |= dict.fromkeys(receipts, time.monotonic())
+        return not failed
 
     def retry(self, message: Message, *, after_s: float, reason: str) -> bool:  # noqa: D102
         if message.attempt >= MOST_ATTEMPTS:

@@ -85,16 +85,18 @@ class Workshop:
                 storage = self._storages[base] = open_storage(base)
         return storage.read(key, most_bytes=most_bytes)
 
-    def put_faces(self, arrival_id: str, cutting: Cutting) -> None:
+    def put_faces(self, arrival: Arrival, cutting: Cutting) -> None:
         """Keep the cut-out faces of an arrival for the step that looks at them.
+
+        Those of an arrival whose faces were found before may lie in the spool already: they stay there.
 
         Raises:
             StorageError, RemoteError: the spool takes none.
         """
-        if self.hands_over:
-            self._at_hand[arrival_id] = cutting
+        if self.hands_over and arrival.state == "waiting":
+            self._at_hand[arrival.id] = cutting
         else:
-            self.spool.write(cutting_key(arrival_id), cutting.to_bytes())
+            self.spool.write(cutting_key(arrival.id), cutting.to_bytes())
 
     def faces(self, arrival_id: str) -> Cutting:
         """What `put_faces` kept.
@@ -115,8 +117,9 @@ class Workshop:
     def clean(self, arrivals: Sequence[Arrival]) -> None:
         """Erase what lies in the spool of arrivals that ended: cut-out faces, and photos that were sent."""
         for arrival in arrivals:
+            cut = () if arrival.id in self._at_hand else (cutting_key(arrival.id),)
             sent = () if arrival.uri else (upload_key(arrival.id),)
-            for key in (cutting_key(arrival.id), *sent):
+            for key in (*cut, *sent):
                 with suppress(StorageMissing):
                     self.spool.delete(key)
 

@@ -109,7 +109,7 @@ class Detect(Step):
         arrival, content, data = given
         recognizer = self.shop.people.recognizer
         try:
-            self.shop.put_faces(arrival.id, Cutting.of(recognizer, recognizer.photo(data)))
+            self.shop.put_faces(arrival, Cutting.of(recognizer, recognizer.photo(data)))
         except LikenessError as error:
             return error
         return _Looked(content, cut=True)
