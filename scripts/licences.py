@@ -21,8 +21,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 
 PERMISSIVE = (
-    "0BSD", "Apache", "BSD", "BSL-1.0", "Boost", "CC0", "CNRI", "HPND", "ISC", "MIT", "PSF", "Python Software Foundation",
-    "Unlicense", "ZPL", "Zlib",
+    "0BSD", "Apache", "BSD", "BSL-1.0", "Boost", "CC0", "CNRI", "HPND", "ISC", "MIT", "PSF",
+    "Python Software Foundation", "Unlicense", "ZPL", "Zlib",
 )  # fmt: skip
 """What a licence's name may be made of without anybody asking."""
 
