@@ -234,13 +234,18 @@ def test_a_person_who_is_erased_leaves_no_answer_that_names_them(pipeline, peopl
     assert pipeline.records.forget_person(sorted(candidates)[0]) == 0
 
 
-def test_the_command_that_erases_a_person_reaches_the_answers_of_workers(pipeline, group, monkeypatch):
+def test_the_command_that_erases_a_person_reaches_answers_also_under_a_name_merged_into_theirs(
+    pipeline, people, group, monkeypatch
+):
     job = pipeline.send(group)
     pipeline.drain()
     found = answers(pipeline, job)[0]["answers"][0]["candidates"][0]["person_id"]
     for name in ("gallery", "records"):
         monkeypatch.setenv(f"LIKENESS_{name.upper()}", getattr(pipeline.settings, name))
-    assert run(["people", "forget", found, "--yes"]) == 0
+    other = next(person for person in people.find() if person.id != found)
+    assert run(["people", "merge", found, other.id]) == 0
+    assert answers(pipeline, job)[0]["state"] == "done"
+    assert run(["people", "forget", other.id, "--yes"]) == 0
     [photo] = answers(pipeline, job)
     assert (photo["state"], "answers" in photo) == ("erased", False)
 

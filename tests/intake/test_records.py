@@ -99,6 +99,28 @@ def test_erasing_a_person_erases_every_answer_that_names_them(records):
     assert records.forget_person("p1") == 0
 
 
+def test_erasing_a_person_erases_which_photos_came_to_enrol_them_and_lets_none_be_enrolled(records):
+    spellings = ("Zoë Lee", "zoe\u0308 lee", "Anna Lee", None)
+    for number, name in enumerate(spellings):
+        records.note(Arrival(f"a{number}", f"file:///in/{number}.jpg", "waiting", name=name))
+    records.enrolled([(records.arrivals(["a0"])["a0"], "c0", "added", "")])
+    records.forget_person("p1", "Zoë Lee")
+    assert set(records.arrivals(["a0", "a1", "a2", "a3"])) == {"a2", "a3"}
+
+
+def test_what_names_somebody_is_erased_with_the_person_whom_they_were_merged_into(records):
+    _, photos = records.add_job("anna", 3)
+    answers = [result("c0", "p1", "p2"), result("c1", "p2"), result("c2", "p3")]
+    records.answer(list(zip(photos, answers, strict=True)))
+    records.note(Arrival("a0", "file:///in/0.jpg", "waiting", name="Anna Lee"))
+    records.merge_person(("p2", "anna lee"), ("p1", "Anna Smith"))
+    assert records.arrivals(["a0"])["a0"].name == "Anna Smith"
+    assert set(records.results(["c0", "c1", "c2"])) == {"c0", "c1", "c2"}
+    assert records.forget_person("p1", "Anna Smith") == 2
+    assert set(records.results(["c0", "c1", "c2"])) == {"c2"}
+    assert records.arrivals(["a0"]) == {}
+
+
 def test_what_is_old_is_erased_but_not_what_a_younger_arrival_shares(records):
     job, [one] = records.add_job("anna", 1)
     records.answer([(one, result("old", "p1", answered_at=NOW - timedelta(days=9)))])

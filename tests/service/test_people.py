@@ -21,6 +21,7 @@ from likeness.errors import (
 from likeness.gallery.base import NewFace, PhotoNote
 from likeness.recognizer import Recognizer
 from likeness.service import find_photos, open_people, verify
+from likeness.service.elsewhere import Elsewhere
 from likeness.service.people import People
 from likeness.settings import Settings
 from likeness.types import Consent
@@ -179,11 +180,12 @@ def test_what_is_kept_elsewhere_is_erased_before_a_person_is_and_once_more_when_
     """Else what a worker writes down while the gallery is being changed would stay."""
     person, there = people.gallery.person(names[0]), []
 
-    def note(person_id):
-        assert person_id == person.id
-        there.append(any(each.id == person_id for each in people.find()))
+    class Noted(Elsewhere):
+        def erase(self, gone):
+            assert gone == person
+            there.append(any(each.id == gone.id for each in people.find()))
 
-    people.also_erase = note
+    people.elsewhere = Noted()
     people.forget(names[0])
     assert there == [True, False]
 

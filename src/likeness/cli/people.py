@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from likeness.cli.cards import card_facts
 from likeness.cli.flags import Flags, common_options
 from likeness.cli.output import counted, printable
 from likeness.errors import NotFound
-from likeness.intake.erasure import erase_answers
+from likeness.intake.erasure import Written
 
 if TYPE_CHECKING:
     from likeness.service import People
@@ -183,6 +182,7 @@ def rename(flags: Flags, person: str, new_name: str) -> None:
 def merge(flags: Flags, person: str, into: str) -> None:
     """Give all faces of PERSON to INTO, whose name stays."""
     with flags.people(with_model=False) as opened:
+        opened.elsewhere = Written(flags.settings)
         merged = opened.merge(person, into)
     if flags.output.as_json:
         flags.output.json(merged.as_dict())
@@ -205,7 +205,7 @@ def forget(flags: Flags, persons: tuple[str, ...], expired: bool, yes: bool) -> 
     if bool(persons) == expired:
         raise click.UsageError("name the people to forget, or say --expired")
     with flags.people(with_model=False) as opened:
-        opened.also_erase = partial(erase_answers, flags.settings)
+        opened.elsewhere = Written(flags.settings)
         today = datetime.now().astimezone().date()
         found = opened.expired(today) if expired else map(opened.gallery.person, persons)
         chosen = list({person.id: person for person in found}.values())  # all found before any is erased

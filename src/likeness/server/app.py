@@ -13,7 +13,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from starlette.types import Scope
 
 import likeness
 from likeness.errors import ExtraMissing
+from likeness.intake.erasure import Written
 from likeness.recognizer import Recognizer
 from likeness.server.access import Access, secret_of
 from likeness.server.engine import Engine
@@ -164,7 +164,7 @@ def _open(app: FastAPI, settings: Settings, metrics: Metrics, keys: KeyStore | N
     state = app.state
     state.engine = Engine(opened, queue=settings.serve_queue, metrics=metrics)
     state.pulse = Pulse(state.engine)
-    opened.also_erase = partial(_erase_answers, settings)
+    opened.elsewhere = Written(settings)
     state.office = _office(settings, metrics) if settings.serve_workers else None
     state.refusals = Refusals(opened.note_refused)
     state.access = Access(keys, open_access, state.refusals)
@@ -184,12 +184,6 @@ def _office(settings: Settings, metrics: Metrics) -> Office:
     office = Office(settings)
     metrics.registry.register(office.queues)
     return office
-
-
-def _erase_answers(settings: Settings, person_id: str) -> None:
-    from likeness.intake.erasure import erase_answers
-
-    erase_answers(settings, person_id)
 
 
 def _close(app: FastAPI) -> None:

@@ -84,7 +84,7 @@ class Engine:
     def switch(self, people: People) -> None:
         """Go on with the same gallery and another recognizer, after its embeddings were made anew for that."""
         load_models(people.recognizer)
-        people.also_erase = self.people.also_erase
+        people.elsewhere = self.people.elsewhere
         self.people = people
 
     @property

@@ -20,6 +20,7 @@ from likeness.profiles import Profile, open_lookup
 from likeness.profiles.lookup import cache_of
 from likeness.recognizer import Recognizer
 from likeness.service.cards import changed
+from likeness.service.elsewhere import Elsewhere
 from likeness.service.exporting import export_person
 from likeness.service.media import open_media
 from likeness.service.strips import apart
@@ -66,9 +67,7 @@ class Roster(AbstractContextManager["Roster"]):
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.gallery, self.recognizer, self.actor = gallery, recognizer, actor
-        self.also_erase: Callable[[str], object] = lambda person_id: None
-        """Erases what is kept of a person elsewhere, such as answers that name them; called before they are erased and
-        after."""
+        self.elsewhere = Elsewhere()
         self.media = open_media(recognizer.settings.storage)
         self._readonly = bool(gallery.info().details.get("readonly", False))
         if self._readonly:
@@ -209,7 +208,7 @@ class Roster(AbstractContextManager["Roster"]):
         Raises:
             PersonNotFound: nobody has one of the ids or names.
             InputError: both are the same person.
-            StorageError: merged, but not all pictures in the storage followed.
+            StorageError, RemoteError: merged, but not all pictures in the storage, or answers, followed.
         """
         first, second = self.gallery.person(source), self.gallery.person(into)
         if first.id == second.id:
@@ -218,6 +217,7 @@ class Roster(AbstractContextManager["Roster"]):
         person = self.gallery.merge(first.id, second.id)
         cache_of(self.recognizer.settings).forget(first.name)
         self._record("merge", person.id, merged=first.id)
+        self.elsewhere.merge(first, person)
         if self.media is not None:
             self.media.move(first.name, person.name, faces)
         return person
@@ -233,11 +233,11 @@ class Roster(AbstractContextManager["Roster"]):
         faces = list(self.gallery.faces(person.id))
         vectors = [face.embedding for face in faces]
         try:
-            self.also_erase(person.id)
+            self.elsewhere.erase(person)
             cache_of(self.recognizer.settings).forget(person.name)  # what was looked up about them
             left = None if self.media is None else self.media.erase(person.name, faces, all_of_theirs=True)
             erased = self.gallery.remove(person.id)
-            self.also_erase(person.id)  # again: until now others found the person, and may have written that down
+            self.elsewhere.erase(person)  # again: until now others found the person, and may have written that down
             for start in range(0, len(vectors), 256):
                 found = self.gallery.search(np.stack(vectors[start : start + 256]), 1)
                 if any(hit.person_id == person.id for hits in found for hit in hits):

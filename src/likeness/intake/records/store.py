@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from likeness.errors import JobNotFound
+from likeness.intake.records import forgetting
 from likeness.intake.records.database import READS, database_errors, open_database
 from likeness.intake.records.tables import jobs, named, photos, results, tellings
 from likeness.intake.records.values import OPEN, Arrival, ArrivalJob, Result, State, Telling
@@ -194,27 +195,20 @@ class Records:
             rows = connection.execute(sa.select(photos.c.state, sa.func.count()).group_by(photos.c.state))
             return {row[0]: row[1] for row in rows}
 
-    def forget_person(self, person_id: str) -> int:
-        """Erase all results that name a person; how many there were. Their arrivals say `erased`."""
+    def forget_person(self, person_id: str, name: str = "") -> int:
+        """Erase what names a person; how many results that were. See `likeness.intake.records.forgetting`."""
         with self._write() as connection:
-            contents = [
-                row[0] for row in connection.execute(sa.select(named.c.content).where(named.c.person == person_id))
-            ]
-            self._erase(connection, contents)
-            return len(contents)
+            return forgetting.forget_person(connection, person_id, name)
+
+    def merge_person(self, source: tuple[str, str], into: tuple[str, str]) -> None:
+        """Let what names one person (by id and name) go when another one is forgotten, who is the same."""
+        with self._write() as connection:
+            forgetting.merge_person(connection, source, into)
 
     def forget_before(self, moment: datetime) -> int:
         """Erase arrivals that ended before a moment, the results that no other arrival shares, and their jobs."""
         with self._write() as connection:
-            old = photos.c.ended_at < moment
-            gone = connection.execute(sa.delete(photos).where(old)).rowcount
-            kept = sa.select(photos.c.content).where(photos.c.content.is_not(None))
-            rows = connection.execute(
-                sa.select(results.c.content).where(results.c.answered_at < moment, results.c.content.not_in(kept))
-            )
-            self._erase(connection, [row[0] for row in rows])
-            connection.execute(sa.delete(jobs).where(jobs.c.ended_at < moment))
-            return gone
+            return forgetting.forget_before(connection, moment)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -234,7 +228,7 @@ class Records:
         for arrival, result in given:
             if arrival.again or result.content not in known | kept.keys():
                 kept[result.content] = result
-        _drop(connection, sorted(known & kept.keys()))
+        forgetting.drop(connection, sorted(known & kept.keys()))
         rows = [
             {"content": each.content, "faces": each.faces, "answer": dict(each.answer), "answered_at": each.answered_at}
             for each in kept.values()
@@ -286,13 +280,6 @@ class Records:
         connection.execute(sa.insert(tellings), rows)
         return made
 
-    def _erase(self, connection: Connection, contents: Sequence[str]) -> None:
-        for start in range(0, len(contents), 500):  # a statement takes only so many values
-            some = contents[start : start + 500]
-            _drop(connection, some)
-            gone = photos.c.content.in_(some) & (photos.c.state == "done")
-            connection.execute(sa.update(photos).where(gone).values(state="erased"))
-
     @contextmanager
     def _read(self) -> Iterator[Connection]:
         with database_errors(self._uri), self._engine.connect() as connection:
@@ -302,13 +289,6 @@ class Records:
     def _write(self) -> Iterator[Connection]:
         with database_errors(self._uri), self._engine.begin() as connection:
             yield connection
-
-
-def _drop(connection: Connection, contents: Sequence[str]) -> None:
-    if not contents:
-        return
-    for table in (named, results):
-        connection.execute(sa.delete(table).where(table.c.content.in_(contents)))
 
 
 def _jobs(connection: Connection, wanted: sa.ColumnElement[bool], most: int) -> list[ArrivalJob]:
