@@ -55,10 +55,25 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
 
-    gallery: str = Field(
+    gallery: Address = Field(
         default_factory=lambda: str(user_data_path("likeness") / "people.gallery"),
         min_length=1,
-        description="Gallery: a path opens the embedded one (SQLite), scheme://… a server's.",
+        repr=False,
+        description="Gallery: a path opens the embedded one (SQLite), postgresql://… or elasticsearch://… a server's.",
+    )
+    gallery_key_file: str = Field(
+        "",
+        description="File with the key that encrypts the gallery (`likeness gallery new-key`); nobody but its owner may "
+        "read it. A gallery that is new is encrypted where a key is set, one that is there by `likeness gallery encrypt`.",
+    )
+    gallery_key: SecretStr = Field(
+        SecretStr(""),
+        description="The key itself in place of a file: 32 bytes in base64 or hex, best as LIKENESS_GALLERY_KEY from a "
+        "store of secrets; never shown.",
+    )
+    require_consent: bool = Field(
+        False,
+        description="Refuse to enrol whoever has no consent stated, neither with the photos nor in the gallery.",
     )
     detector: str = Field(
         default_factory=lambda: DEFAULT_MODELS["detector"][0], description="Model bundle that finds faces."
@@ -344,10 +359,19 @@ class Settings(BaseModel):
         )
 
 
+def settings_file(env: Mapping[str, str], config: str | None) -> Path | None:
+    """The settings file in use; None where there is none."""
+    return next((path for path in _places(env, config) if path.is_file()), None)
+
+
+def _places(env: Mapping[str, str], config: str | None) -> list[Path]:
+    named = config or env.get("LIKENESS_CONFIG")
+    return [Path(named)] if named else [Path("likeness.toml"), user_config_path("likeness") / "config.toml"]
+
+
 def _file_layer(env: Mapping[str, str], config: str | None) -> list[tuple[str, dict[str, Any]]]:
     named = config or env.get("LIKENESS_CONFIG")
-    places = [Path(named)] if named else [Path("likeness.toml"), user_config_path("likeness") / "config.toml"]
-    for path in places:
+    for path in _places(env, config):
         try:
             return [(str(path), tomllib.loads(path.read_text("utf-8")))]
         except FileNotFoundError:

@@ -66,12 +66,12 @@ class Flags:
             recognizer=self.recognizer(many=many),
             create=create,
             with_model=with_model,
-            actor=_actor(),
+            actor=actor(),
             say=self.output.say,
         )
 
 
-def _actor() -> str:
+def actor() -> str:
     """Who asks, for the audit trail: the account of the operating system."""
     import getpass
 

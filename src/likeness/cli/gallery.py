@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from likeness.cli.flags import Flags, common_options, progress_option
+from likeness.cli.gallery_migrate import migrate
 from likeness.cli.output import plain
 
 if TYPE_CHECKING:
@@ -147,6 +148,9 @@ def build_index(flags: Flags) -> None:
         flags.output.json({"index": used})
     else:
         flags.output.text(f"searches use: {used}")
+
+
+gallery.add_command(migrate)
 
 
 def _worded(value: object) -> str:

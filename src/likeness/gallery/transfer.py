@@ -8,10 +8,11 @@ Nothing here knows an engine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+from likeness.errors import Conflict
 from likeness.gallery.base import StoredFace
 from likeness.gallery.trail import Line
 from likeness.types import Person
@@ -124,6 +125,21 @@ class Rows:
             if kept:
                 return kept[-1][0]
         raise ValueError("expected rows, got none")
+
+
+def owners_of(faces: Sequence[StoredFace], keys: Mapping[str, int]) -> list[int]:
+    """An engine's own key of whose each face is, by the keys of people's ids.
+
+    Raises:
+        Conflict: somebody has not come.
+    """
+    lacking = next((face for face in faces if face.person_id not in keys), None)
+    if lacking is not None:
+        raise Conflict(
+            f"face {lacking.id} came without its person: the gallery was changed while it was copied",
+            hint="end whatever enrols or changes people there, then migrate again",
+        )
+    return [keys[face.person_id] for face in faces]
 
 
 class Held(NamedTuple):

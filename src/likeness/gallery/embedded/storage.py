@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from likeness.errors import GalleryBusy, StorageError
+from likeness.gallery.embedded.schema import get_meta
+from likeness.gallery.embedded.sealed import Cells, Connection, read_sealing
+from likeness.gallery.keys import OwnerKey
 from likeness.sqlite import BUSY_TIMEOUT_S, connect, mapped_errors, transaction, truncate_log
 
 try:
@@ -27,17 +30,23 @@ except ImportError:  # pragma: no cover - not a POSIX system: SQLite's own locks
 class Store:
     """An open file: `write()` and `read()` give transactions, `maintenance()` a lock for slow work."""
 
-    def __init__(self, path: Path, *, readonly: bool, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(
+        self, path: Path, *, readonly: bool, busy_timeout_s: float = BUSY_TIMEOUT_S, key: OwnerKey | None = None
+    ) -> None:
         self.path = path
+        self.key = key
+        """The owner's key, by which a sealed file opens."""
+        self._sealing: object = None
+        self._cells: Cells | None = None
         self.readonly = readonly
         self.busy_timeout_s = busy_timeout_s
         self._write_lock = threading.RLock()
         self._read_lock = threading.RLock()
         self._closed = False
         with mapped_errors(path):
-            self._writer = connect(path, readonly=readonly, busy_timeout_s=busy_timeout_s)
+            self._writer = connect(path, readonly=readonly, busy_timeout_s=busy_timeout_s, kind=Connection)
             try:
-                self._reader = connect(path, readonly=readonly, busy_timeout_s=busy_timeout_s)
+                self._reader = connect(path, readonly=readonly, busy_timeout_s=busy_timeout_s, kind=Connection)
             except BaseException:
                 self._writer.close()
                 raise
@@ -50,6 +59,7 @@ class Store:
             if self.readonly:
                 raise self._readonly_error()
             with transaction(self._writer) as connection:
+                self.follow(connection)
                 yield connection
 
     @contextmanager
@@ -58,7 +68,23 @@ class Store:
         with self._read_lock, mapped_errors(self.path):
             self._refuse_closed()
             with transaction(self._reader, "DEFERRED") as connection:
+                self.follow(connection)
                 yield connection
+
+    def follow(self, connection: sqlite3.Connection) -> None:
+        """Let a transaction's connection know how secrets are sealed at present.
+
+        Raises:
+            GalleryKeyMissing, GalleryKeyWrong: they are, and the store has not the key.
+        """
+        assert isinstance(connection, Connection)
+        stored = get_meta(connection, "sealing")
+        if stored != self._sealing or (stored is None) != (self._cells is None):
+            cells = None if stored is None else Cells(read_sealing(connection), self.key, of=str(self.path))
+            self._sealing, self._cells = stored, cells
+            connection.cells = cells
+        else:
+            connection.cells = self._cells
 
     @contextmanager
     def outside_transactions(self) -> Iterator[sqlite3.Connection]:

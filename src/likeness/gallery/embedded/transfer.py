@@ -27,6 +27,7 @@ from likeness.gallery.transfer import (
     Part,
     Rows,
     Sealed,
+    owners_of,
 )
 from likeness.types import Person
 
@@ -168,14 +169,14 @@ def _take_people(connection: sqlite3.Connection, salt: bytes, given: Sequence[Pe
 
 
 def _take_faces(connection: sqlite3.Connection, salt: bytes, given: Sequence[StoredFace]) -> None:
-    owners = dict(connection.execute("SELECT id, key FROM people").fetchall()) if given else {}
-    for face in given:
+    keys = dict(connection.execute("SELECT id, key FROM people").fetchall()) if given else {}
+    for face, owner in zip(given, owners_of(given, keys), strict=True):
         added = connection.execute(
             "INSERT OR IGNORE INTO faces (id, person, photo_hash, face_index, quality, created_at) "
             "VALUES (?, ?, ?, ?, ?, ?)",
             (
                 face.id,
-                owners[face.person_id],
+                owner,
                 photo_hash(salt, face.photo_sha256),
                 face.face_index,
                 face.quality,

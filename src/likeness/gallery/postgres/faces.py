@@ -15,6 +15,7 @@ from likeness.gallery.identity import name_key, photo_hash
 from likeness.gallery.postgres import people
 from likeness.gallery.postgres.server import State
 from likeness.gallery.stated import Facts, stated, stated_by, with_changes
+from likeness.gallery.transfer import owners_of
 from likeness.types import Vector
 
 _PAGE = 256
@@ -135,7 +136,7 @@ def _row(
 
 def take_in(connection: Connection, state: State, faces: Sequence[StoredFace]) -> None:
     """Insert faces that come from another gallery, with their numbers; those that are there stay."""
-    owners = {
+    keys = {
         row.id: row.key
         for row in connection.execute(
             text("SELECT id, key FROM gallery_people WHERE gallery = :gallery AND id = ANY (:ids)"),
@@ -148,11 +149,15 @@ def take_in(connection: Connection, state: State, faces: Sequence[StoredFace]) -
     )
     known = {row[0] for row in here}
     new = [face for face in faces if face.id not in known]
+    owners = owners_of(new, keys)
     rows = [
-        _row(state, face.id, owners[face.person_id], photo_hash(state.salt, face.photo_sha256), face, face.created_at)
-        for face in new
+        _row(state, face.id, owner, photo_hash(state.salt, face.photo_sha256), face, face.created_at)
+        for face, owner in zip(new, owners, strict=True)
     ]
-    vectors = [{"face": face.id, "person": owners[face.person_id], "vec": as_text(face.embedding)} for face in new]
+    vectors = [
+        {"face": face.id, "person": owner, "vec": as_text(face.embedding)}
+        for face, owner in zip(new, owners, strict=True)
+    ]
     write(connection, state, rows, vectors)
     count_faces(connection, state, len(rows))
 

@@ -140,7 +140,7 @@ def _values(state: State, facts: Facts) -> dict[str, Any]:
         "name": facts.name,
         "name_key": name_key(facts.name),
         "name_hash": name_hash(state.salt, facts.name),
-        "profile": json.dumps(dict(facts.profile), allow_nan=False),
+        "profile": json.dumps(dict(facts.profile), ensure_ascii=False, allow_nan=False),
         "consent_basis": consent and consent.basis,
         "consent_at": consent and consent.at.isoformat(),
         "consent_source": consent and consent.source,
