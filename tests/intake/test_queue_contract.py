@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import pytest
 
 from likeness.errors import InputError
-from likeness.intake.queues import Message, Queue, open_queue
+from likeness.intake.queues import Message, Queue, open_queue, sqs
 from likeness.intake.queues.base import MOST_ATTEMPTS, MOST_BYTES
 from redis_server import RedisServer
 from s3_server import CREDENTIALS, moto_running
@@ -315,6 +316,21 @@ def test_threads_may_share_a_queue(queue):
     for thread in threads:
         thread.join(timeout=30)
     assert len(set(done)) == len(done) == 20
+
+
+def test_what_is_remembered_of_messages_that_are_done_does_not_grow_on_sqs(sqs_endpoint, monkeypatch):
+    monkeypatch.setattr(sqs, "MOST_DONE", 5)
+    with open_queue(f"sqs://us-east-1/{secrets.token_hex(4)}?endpoint={sqs_endpoint}", "detect") as queue:
+        queue.send([{"n": n} for n in range(24)])
+        for _ in range(2):
+            *done, back, bad = queue.receive(12)
+            assert queue.acknowledge(*done)
+            assert queue.retry(back, after_s=60, reason="later")
+            assert queue.bury(bad, "never")
+            assert not queue.acknowledge(bad)
+            assert not queue.extend(back)
+        assert queue._ends == {}
+        assert len(queue._done_with) == 5
 
 
 def test_messages_of_strangers_on_sqs_arrive_as_they_are(sqs_endpoint):

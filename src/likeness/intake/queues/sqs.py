@@ -1,8 +1,9 @@
 """The queue on Amazon SQS, or on what speaks as it does.
 
 `sqs://region/prefix[?endpoint=http://host:port][&queue=NAME]`: the queue is called `<prefix>-<name>`, and `queue` names
-another in its place, such as one that a bucket sends its events to. Both it and `<its name>-dead`, for dead letters,
-are made where they are not there and the account may. Credentials are found the usual boto3 way, never in the address.
+another in place of `<prefix>-detect`, such as one that a bucket sends its events to. Both it and `<its name>-dead`, for
+dead letters, are made where they are not there and the account may. Credentials are found the usual boto3 way, never in
+the address.
 
 Whatever lies in the queue is delivered, nothing is deleted as unknown: another sender's JSON object (an event of S3) is
 the body as it is, any other text is `{"text": text}`, and its id is the one that SQS gave it.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -39,6 +41,7 @@ from likeness.intake.queues.sqs_dead import ID, DeadQueue, Received, attributes_
 
 LONGEST_DELAY_S = 900
 LONGEST_LEASE_S = 12 * 3600
+MOST_DONE = 10_000
 KEPT_S = 14 * 24 * 3600
 _AT_ONCE = 10
 _BATCH_BYTES = 240 * 1024
@@ -70,9 +73,9 @@ class SqsQueue(Queue):
             self._url = self._made(full_name)
             self._dead = DeadQueue(client, self._made(f"{full_name}-dead"))
         self._ends: dict[str, float] = {}
-        """By receipt, when its lease ends, by this process's monotonic clock."""
-        self._done_with: dict[str, float] = {}
-        """Receipts that are worth nothing any more, since when: SQS would still take some of them."""
+        """By receipt of what is in hand, when its lease ends, by this process's monotonic clock."""
+        self._done_with: OrderedDict[str, None] = OrderedDict()
+        """The latest receipts that are worth nothing any more: SQS would still take some of them."""
 
     def _made(self, full_name: str) -> str:
         from botocore.exceptions import ClientError
@@ -138,9 +141,8 @@ class SqsQueue(Queue):
                 MessageAttributeNames=[ID],
             )
         received, now = answer.get("Messages", []), time.monotonic()
-        for known in (self._ends, self._done_with):
-            for receipt in [receipt for receipt, at in list(known.items()) if at < now - LONGEST_LEASE_S]:
-                known.pop(receipt, None)
+        for receipt in [receipt for receipt, at in list(self._ends.items()) if at < now - LONGEST_LEASE_S]:
+            self._ends.pop(receipt, None)
         messages = []
         for each in received:
             message = Message(id_of(each), decode(each["Body"]), _attempt(each), str(each["ReceiptHandle"]))
@@ -178,14 +180,14 @@ class SqsQueue(Queue):
                     f"the queue {self._shown} did not delete a message that is done: {each.get('Code', 'no reason')}",
                     hint="it comes again; what is done twice has one result",
                 )
-        self._done_with |= dict.fromkeys(receipts, time.monotonic())
+        self._forget(receipts)
         return not failed
 
     def retry(self, message: Message, *, after_s: float, reason: str) -> bool:  # noqa: D102
         if message.attempt >= MOST_ATTEMPTS:
             return self.bury(message, reason)
         held = self._hide(message, _whole(after_s, LONGEST_LEASE_S))
-        self._done_with[message.receipt] = time.monotonic()
+        self._forget([message.receipt])
         return held
 
     def bury(self, message: Message, reason: str) -> bool:  # noqa: D102
@@ -197,8 +199,16 @@ class SqsQueue(Queue):
         """Into the queue of dead letters, and then out of this one: killed in between it is in both, not in none."""
         with sqs_errors(self._shown):
             self._dead.send(text, attributes_of(message.id, attempts=attempts, reason=reason))
-        self._done_with[message.receipt] = time.monotonic()
+        self._forget([message.receipt])
         return self._asked("delete_message", ReceiptHandle=message.receipt)
+
+    def _forget(self, receipts: Sequence[str]) -> None:
+        """Note that receipts are worth nothing any more; a worker has millions of them in its life."""
+        for receipt in receipts:
+            self._ends.pop(receipt, None)
+            self._done_with[receipt] = None
+        while len(self._done_with) > MOST_DONE:
+            self._done_with.popitem(last=False)
 
     def _holds(self, message: Message) -> bool:
         """Whether the lease's time runs; of another process's receipt SQS is asked."""
