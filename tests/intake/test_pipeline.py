@@ -7,9 +7,11 @@ import threading
 import pytest
 
 from likeness.cli import run
+from likeness.errors import QueueUnavailable
 from likeness.intake.answers import photo_dict
 from likeness.intake.steps import Bury, Done, Retry
 from likeness.service import FoundPhoto
+from redis_server import RedisServer
 
 
 def answers(pipeline, job) -> list[dict]:
@@ -39,6 +41,17 @@ def test_nothing_of_a_photo_is_left_in_spool_or_queues_once_it_is_answered(pipel
     pipeline.drain()
     assert list(pipeline.spool.list()) == []
     assert left(pipeline) == {"detect": 0, "identify": 0, "enrol": 0, "tell": 0}
+
+
+def test_photos_that_the_queue_does_not_take_leave_nothing_behind(make_pipeline, group, tmp_path):
+    server = RedisServer(tmp_path)
+    pipeline = make_pipeline(queue=server.uri)
+    server.kill()
+    with pytest.raises(QueueUnavailable):
+        pipeline.send(group, group)
+    [job] = pipeline.records.jobs()
+    assert (job.state, job.failed) == ("cancelled", 2)
+    assert list(pipeline.spool.list()) == []
 
 
 def test_the_same_photo_twice_is_one_result_and_is_looked_at_once(pipeline, group):
