@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -141,19 +144,64 @@ class Site:
         return RemoteError(f"{self.name} failed with HTTP {error.code}", hint="try again later")
 
 
-def opener(*, redirects: bool) -> urllib.request.OpenerDirector:
+class Line(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """The connection of one request, which may be broken off from another thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._connection: http.client.HTTPConnection | None = None
+
+    def do_open(self, http_class: Any, req: urllib.request.Request, **args: Any) -> http.client.HTTPResponse:
+        """See `urllib.request.AbstractHTTPHandler`."""
+
+        def made(host: str, **how: Any) -> http.client.HTTPConnection:
+            self._connection = http_class(host, **how)
+            return self._connection
+
+        return super().do_open(made, req, **args)
+
+    @contextmanager
+    def for_at_most(self, seconds: float) -> Iterator[None]:
+        """Break the connection off when the time is over: a socket's own limit begins anew with each byte.
+
+        Raises:
+            TimeoutError: at the end of the block, where that was so, whatever came before.
+        """
+        ended, late = threading.Event(), threading.Event()
+
+        def watch() -> None:
+            if ended.wait(seconds):
+                return
+            late.set()
+            while not ended.wait(0.1):  # it may still be being made
+                line = None if self._connection is None else self._connection.sock
+                if line is not None:
+                    with suppress(OSError):  # it has ended by itself
+                        socket.socket.shutdown(line, socket.SHUT_RDWR)
+
+        watching = threading.Thread(target=watch, name="likeness-line", daemon=True)
+        watching.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watching.join()
+            if late.is_set():
+                raise TimeoutError(f"no answer within {seconds:g} s")
+
+
+def opener(*, redirects: bool, line: Line | None = None) -> urllib.request.OpenerDirector:
     """Opens http and https, with the environment's proxies; neither files nor ftp, wherever a server sends us."""
     director = urllib.request.OpenerDirector()
     handlers = [
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.UnknownHandler,
+        urllib.request.ProxyHandler(),
+        *([urllib.request.HTTPHandler(), urllib.request.HTTPSHandler()] if line is None else [line]),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.UnknownHandler(),
     ]
-    for handler in handlers + ([urllib.request.HTTPRedirectHandler] if redirects else []):
-        director.add_handler(handler())
+    for handler in handlers + ([urllib.request.HTTPRedirectHandler()] if redirects else []):
+        director.add_handler(handler)
     return director
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 from callback_server import callbacks
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from likeness.errors import CallbackRefused, SettingsError
-from likeness.intake.webhooks import SIGNATURE, expect_allowed, sign, signed_by
+from likeness.errors import CallbackRefused, SettingsError, Unreachable
+from likeness.intake.webhooks import SIGNATURE, expect_allowed, sign, signed_by, tell
 from likeness.settings import Settings
 
 KEY = "a key of chance, long enough"
@@ -107,6 +110,31 @@ def test_nobody_is_told_without_a_key_to_sign_with():
     for key in ("", "too short"):
         with pytest.raises(SettingsError, match="sign"):
             expect_allowed("http://a.example/", Settings.load({"webhook_hosts": "a.example", "webhook_secret": key}))
+
+
+def test_a_caller_who_answers_letter_by_letter_holds_nobody_up():
+    """The limit is of the whole, not of each letter."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def drip():
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                for letter in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200:
+                    connection.send(bytes([letter]))
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        settings = Settings.load(
+            {"webhook_hosts": f"127.0.0.1:{port}", "webhook_secret": KEY, "webhook_timeout_s": 0.5}
+        )
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match="TimeoutError"):
+            tell(f"http://127.0.0.1:{port}/", b"{}", settings)
+        assert time.monotonic() - began < 5
+        thread.join()
 
 
 @given(body=st.binary(), other=st.binary(), at_s=st.integers(0, 2**40))

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from likeness.errors import CallbackRefused, RemoteError, SettingsError, Unreachable
 from likeness.settings import Settings
-from likeness.web import BREAKS, USER_AGENT, opener, shown
+from likeness.web import BREAKS, USER_AGENT, Line, opener, shown
 
 SIGNATURE = "Likeness-Signature"
 SHORTEST_KEY = 16
@@ -81,8 +81,9 @@ def tell(url: str, body: bytes, settings: Settings) -> None:
     signature = sign(body, settings.webhook_secret.get_secret_value(), at_s=int(time.time()))
     headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT, SIGNATURE: signature}
     request = urllib.request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310 - http only
+    line, limit_s = Line(), settings.webhook_timeout_s
     try:
-        with opener(redirects=False).open(request, timeout=settings.webhook_timeout_s):
+        with line.for_at_most(limit_s), opener(redirects=False, line=line).open(request, timeout=limit_s):
             return
     except urllib.error.HTTPError as error:
         with error:
