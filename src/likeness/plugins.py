@@ -19,6 +19,8 @@ BUILTIN: dict[str, dict[str, str]] = {
         "file": "likeness.gallery.embedded:open_embedded",
         "postgresql": "likeness.gallery.postgres:open_postgres",
         "postgres": "likeness.gallery.postgres:open_postgres",
+        "elasticsearch": "likeness.gallery.elastic:open_elastic",
+        "elasticsearch+https": "likeness.gallery.elastic:open_elastic",
     },
     "storage": {
         "file": "likeness.storage.folder:FolderStorage",

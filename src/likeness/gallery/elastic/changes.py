@@ -1,0 +1,226 @@
+"""Changes that count wholly or not at all, on a server without transactions.
+
+A change holds the head's lease, so there is one at a time, and has a number. In order:
+
+1. `begin` A journal is written, `meta/change-N`: which new documents are to come, and what is to be done to old ones.
+2. The new documents are written. They carry the number N, and nobody minds documents with a number above the head's
+   `committed`.
+3. Searches are made to see them, and the head is written with `committed` N. This one write is the change: before it
+   nothing counts, after it everything does.
+4. Old documents are changed, each only if it is as it was seen; the journal is deleted, the head let go.
+
+Whoever takes the head from a dead writer finds the journal. Up to step 3 it replaces the new documents by tombstones,
+so that a writer that was not dead but slow cannot write them any more; after it, it does step 4. Where there is no
+journal yet it writes an empty one in its place, on which the slow writer fails. A person who is removed leaves a
+tombstone for the same reason: an id, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from likeness.errors import GalleryBusy, LikenessError, StorageError
+from likeness.gallery.elastic import layout
+from likeness.gallery.elastic.bulk import Action, write
+from likeness.gallery.elastic.head import Head, as_head
+from likeness.gallery.elastic.leases import Held, Lease
+from likeness.gallery.elastic.store import HEAD, Kept, Overtaken, Store
+
+GONE = {"kind": "gone"}
+"""A tombstone: nothing else may be written under its id."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a change does.
+
+    Attributes:
+        fresh: documents that nobody has, written before the change counts.
+        old: what is done to others once it counts.
+        head: fields of `Head` that become others; `faces` by how many there are more or fewer.
+        drop: an index of faces that is used no more.
+    """
+
+    fresh: list[Action] = field(default_factory=list)
+    old: list[Action] = field(default_factory=list)
+    head: dict[str, Any] = field(default_factory=dict)
+    faces: int = 0
+    drop: str | None = None
+
+    def journal(self) -> dict[str, Any]:
+        """As it is kept until it is carried out."""
+        return {
+            "fresh": [(one.into, one.id) for one in self.fresh],
+            "old": [list(one) for one in self.old],
+            "drop": self.drop,
+        }
+
+
+class Change:
+    """A change that is being made; the head is held."""
+
+    def __init__(self, store: Store, held: Held) -> None:
+        self._store = store
+        self._held = held
+        self.number = self.head.change + 1
+
+    @property
+    def head(self) -> Head:
+        """The head as it is at present."""
+        return as_head(self._held.body, self._store.address.shown)
+
+    @property
+    def _journal(self) -> str:
+        return f"change-{self.number}"
+
+    def renew(self) -> None:
+        """See `Held.renew`."""
+        self._held.renew()
+
+    def note(self, **changes: Any) -> None:
+        """Change fields of the head that tell nobody anything new about people and faces."""
+        self._held.write(**changes)
+
+    def commit(self, plan: Plan) -> None:
+        """Carry out a plan.
+
+        Raises:
+            StorageError: nothing was changed; or all is changed and something remains to be tidied up, and says so.
+        """
+        self._begin(plan)
+        try:
+            self._write_fresh(plan.fresh)
+        except BaseException:
+            self._undo([(one.into, one.id) for one in plan.fresh])
+            raise
+        self._count(plan)
+        self._finish(plan.old, plan.drop)
+
+    def _begin(self, plan: Plan) -> None:
+        try:
+            self._store.put(self._store.meta, self._journal, plan.journal(), seen=None)
+        except Overtaken as error:
+            raise self._overtaken() from error
+
+    def _write_fresh(self, fresh: Sequence[Action]) -> None:
+        outcomes = write(self._store.cluster, fresh, between=self.renew)
+        doubtful = [done.action for done in outcomes if done.conflicts]
+        there = self._store.get_many([(one.into, one.id) for one in doubtful], fields=["change"])
+        if any(kept is None or kept.body.get("change") != self.number for kept in there):
+            raise self._overtaken()  # else they were written, and the answer was lost
+        if fresh:
+            self._store.refresh(*sorted({one.into for one in fresh}))
+
+    def _count(self, plan: Plan) -> None:
+        """The one write that makes it a change."""
+        told = {"change": self.number, "committed": self.number, "faces": self.head.faces + plan.faces, **plan.head}
+        try:
+            self._held.write(**told)
+        except GalleryBusy:
+            raise  # another writer took over, and has undone it
+        except LikenessError as error:
+            self._held.leave()
+            raise type(error)(
+                f"{error.message}; whether the change was made is not known",
+                hint="do it again: what is there already is not added twice",
+            ) from error
+
+    def _finish(self, old: Sequence[Action], drop: str | None) -> None:
+        try:
+            self.carry_out(old, drop)
+            self._store.delete(self._store.meta, self._journal)
+        except LikenessError as error:
+            self._held.leave()
+            raise type(error)(
+                f"the change is made, but not everywhere yet: {error.message}",
+                hint="whoever changes or opens the gallery next finishes it",
+            ) from error
+
+    def carry_out(self, old: Sequence[Action], drop: str | None) -> None:
+        """Step 4. What conflicts was done before, by this writer or one that finished its work."""
+        if old:
+            write(self._store.cluster, old, between=self.renew)
+            self._store.refresh(*sorted({one.into for one in old} - ({drop} if drop else set())))
+        if drop is not None:
+            layout.point_alias(self._store, self.head.index)
+            layout.drop_index(self._store, drop)
+
+    def _undo(self, fresh: Sequence[tuple[str, str]]) -> None:
+        """Undo step 2, after an error that the caller raises; what cannot be undone now, the next writer undoes."""
+        try:
+            self.bury(fresh)
+            self._held.write(change=self.number)
+        except LikenessError:
+            self._held.leave()
+
+    def bury(self, fresh: Sequence[tuple[str, str]]) -> None:
+        """Put tombstones where documents were to be that do not count."""
+        if fresh:
+            write(self._store.cluster, (Action("index", index, id_, GONE) for index, id_ in fresh), between=self.renew)
+            self._store.refresh(*sorted({index for index, _ in fresh}))
+
+    def recover(self) -> None:
+        """Finish or undo what a dead writer began."""
+        store = self._store
+        last = store.get(store.meta, f"change-{self.head.change}") if self.head.change == self.head.committed else None
+        if last is not None and "void" not in last.body:
+            self.carry_out([_action(one) for one in last.body["old"]], last.body["drop"])
+            store.delete(store.meta, last.id)
+        begun = self._fence()
+        if begun is not None and "void" not in begun.body:
+            self.bury([(index, id_) for index, id_ in begun.body["fresh"]])
+        self._held.write(change=self.number)
+        self.number += 1
+
+    def _fence(self) -> Kept | None:
+        """The journal of a change that was begun; where there is none, one stands in its place now."""
+        try:
+            self._store.put(self._store.meta, self._journal, {"void": True}, seen=None)
+        except Overtaken:
+            return self._store.get(self._store.meta, self._journal)
+        return None
+
+    def _overtaken(self) -> StorageError:
+        return GalleryBusy(
+            f"another process took over the gallery {self._store.address.shown}, and nothing was changed",
+            hint="try again",
+        )
+
+
+class Changes:
+    """Where changes begin. Thread-safe."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lease = Lease(store, HEAD)
+
+    @contextmanager
+    def begin(self) -> Iterator[Change]:
+        """One change after another: waits for others, finishes what a dead writer left, lets go at the end.
+
+        Raises:
+            GalleryBusy: others took too long.
+        """
+        with self._lease.hold() as held:
+            change = Change(self._store, held)
+            if held.after_dead:
+                try:
+                    change.recover()
+                except BaseException:
+                    held.leave()
+                    raise
+            yield change
+
+    def finish_abandoned(self) -> None:
+        """Finish what a dead writer left, if one did."""
+        if self._lease.is_abandoned():
+            with self.begin():
+                pass
+
+
+def _action(kept: Sequence[Any]) -> Action:
+    op, index, id_, body, seen = kept
+    return Action(op, index, id_, body, None if seen is None else (seen[0], seen[1]))

@@ -1,0 +1,166 @@
+"""Checking a gallery on Elasticsearch: indexes, record, audit trail, unfinished erasures, and its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from likeness.errors import LikenessError
+from likeness.gallery.base import Finding
+from likeness.gallery.elastic import audit, erasure, faces, layout, people
+from likeness.gallery.elastic.changes import Changes
+from likeness.gallery.elastic.head import Head
+from likeness.gallery.elastic.leases import Lease
+from likeness.gallery.elastic.searching import Searcher
+from likeness.gallery.elastic.store import Store
+from likeness.gallery.recall import recall_finding
+from likeness.types import Vector
+
+_MOST_PROBES = 200
+_OWNERS_AT_ONCE = 1_000
+
+
+def run(store: Store, changes: Changes, maintenance: Lease, searcher: Searcher, *, sample: int) -> list[Finding]:
+    """See `Gallery.check`. Also finishes what killed processes left."""
+    findings: list[Finding] = []
+
+    def look(name: str, glance: Callable[[], Finding]) -> None:
+        try:
+            findings.append(glance())
+        except LikenessError as error:
+            findings.append(Finding(name, False, str(error)))
+
+    look("indexes", lambda: _indexes(store))
+    look("changes", lambda: _changes(changes))
+    look("record", lambda: store.at_present(lambda head: _record(store, head)))
+    look("vectors", lambda: store.at_present(lambda head: _vectors(store, head, sample)))
+    look("audit trail", lambda: audit.verify(store).finding)
+    look("erasures", lambda: _erasures(store, maintenance))
+    look("index", lambda: store.at_present(lambda head: _index(store, head, searcher)))
+    look("search", lambda: store.at_present(lambda head: _recall(store, head, searcher, sample)))
+    return findings
+
+
+def _indexes(store: Store) -> Finding:
+    rows = layout.told(store)
+    red = [row["index"] for row in rows if row["health"] == "red"]
+    if red:
+        return Finding("indexes", False, f"a part of {', '.join(red)} is not there: see the cluster's health")
+    single = [row["index"] for row in rows if row["health"] == "yellow"]
+    words = f"{len(rows)} are there"
+    return Finding("indexes", True, f"{words}; without the copies asked for: {', '.join(single)}" if single else words)
+
+
+def _changes(changes: Changes) -> Finding:
+    changes.finish_abandoned()
+    return Finding("changes", True, "none is half-done")
+
+
+def _record(store: Store, head: Head) -> Finding:
+    store.refresh(head.index, store.people)
+    counted = store.count(head.index, {"bool": {"filter": _counting(head)}})
+    bare = [{"bool": {"must_not": [{"exists": {"field": "vector"}}]}}]
+    blind = store.count(head.index, {"bool": {"filter": [*_counting(head), *bare]}})
+    lost = 0
+    for owners in _owners(store, head):
+        _, found = people.find_many(store, list(owners))
+        lost += sum(count for owner, count in owners.items() if owner not in found)
+    present = store.head()[0]
+    still = present.committed == head.committed  # else somebody changed it while it was counted
+    wrong = [f"{abs(counted - head.faces)} faces more or fewer than were counted"] if counted != head.faces else []
+    wrong += [f"{lost} faces without a person"] if lost else []
+    wrong += [f"{blind} faces without a vector"] if blind else []
+    if wrong and still:
+        return Finding("record", False, ", ".join(wrong))
+    return Finding("record", True, f"each of {counted:,} faces has its person and vector")
+
+
+def _counting(head: Head) -> list[dict[str, Any]]:
+    return [{"term": {"kind": {"value": "face"}}}, people.visible(head)]
+
+
+def _owners(store: Store, head: Head) -> Iterator[dict[str, int]]:
+    """Whose faces there are, with how many, some at a time."""
+    after: dict[str, Any] = {}
+    while True:
+        paged = {"size": _OWNERS_AT_ONCE, "sources": [{"person": {"terms": {"field": "person"}}}], **after}
+        answer = store.search(
+            head.index,
+            query={"bool": {"filter": _counting(head)}},
+            size=0,
+            track_total_hits=False,
+            aggregations={"owners": {"composite": paged}},
+        )["aggregations"]["owners"]
+        if answer["buckets"]:
+            yield {bucket["key"]["person"]: bucket["doc_count"] for bucket in answer["buckets"]}
+        if "after_key" not in answer:
+            return
+        after = {"after": answer["after_key"]}
+
+
+def _sample(store: Store, head: Head, count: int) -> Vector:
+    """Vectors of about so many faces, spread evenly over all numbers that faces have had."""
+    found: list[Vector] = []
+    step = max(1, head.last_face // max(1, count))
+    per_page = max(1, min(count, 100))
+    for first in range(0, head.last_face, step * per_page):
+        wanted = [number + 1 for number in range(first, min(head.last_face, first + step * per_page), step)]
+        query = {"bool": {"filter": [{"terms": {"id": wanted}}, *_counting(head)]}}
+        hits = store.pages(head.index, query, ("id",), fields=faces.FIELDS)
+        found += [faces.as_face(hit["_source"]).embedding for hit in hits]
+    return np.stack(found[:count]) if found else np.empty((0, head.dimension), np.float32)
+
+
+def _vectors(store: Store, head: Head, sample: int) -> Finding:
+    vectors = _sample(store, head, sample)
+    wrong = int(np.count_nonzero(np.abs(np.linalg.norm(vectors, axis=1) - 1) > 1e-3))
+    looked = len(vectors)
+    words = f"{wrong:,} of {looked:,} looked at are not of unit length" if wrong else f"{looked:,} looked at, all well"
+    return Finding("vectors", not wrong, words)
+
+
+def _erasures(store: Store, maintenance: Lease) -> Finding:
+    before = sorted({path for _, body in erasure.pending(store) for path in body["paths"]})
+    with maintenance.hold() as held:
+        reached = erasure.finish(store, held)
+    left = {path for _, body in erasure.pending(store) for path in body["paths"]}
+    if left:
+        places = ", ".join(place for place in reached.not_found if place.partition(":")[2] in left)
+        return Finding("erasures", False, f"unfinished in {places}: run `likeness gallery check` on that machine")
+    done = f"finished in {', '.join(before)}" if before else "none was unfinished"
+    if reached.not_found:
+        done += f"; no snapshot found at {', '.join(reached.not_found)}: a copy that was moved is out of reach"
+    return Finding("erasures", True, done)
+
+
+def estimate_bytes(kind: str, faces: int, dimension: int, m: int) -> tuple[int, int]:
+    """About what the vectors of so many faces take in memory (off the heap) and on disk, by the vendor's formulas."""
+    each = {"int8": dimension + 4, "int4": dimension // 2 + 4, "bbq": dimension // 8 + 14}
+    quantised = each.get(kind.partition("_")[0], 0)
+    graph = 4 * m if kind.endswith("hnsw") else 0
+    exact = 4 * dimension
+    return faces * ((quantised or exact) + graph), faces * (exact + quantised + graph)
+
+
+def _index(store: Store, head: Head, searcher: Searcher) -> Finding:
+    options = store.address.options
+    memory, disk = estimate_bytes(options.index, max(head.faces, 1), head.dimension, options.m)
+    words = (
+        f"exact search is used up to {options.exact:,} faces"
+        if searcher.mode(head) == "exact"
+        else f"{options.index}, {options.oversample:g} times as many faces scored again with full precision"
+    )
+    room = f"the vectors of {head.faces:,} faces want about {memory / 1e6:,.1f} MB of memory outside the heap"
+    return Finding("index", True, f"{words}; {room} and {disk / 1e6:,.1f} MB of disk a copy, pictures not counted")
+
+
+def _recall(store: Store, head: Head, searcher: Searcher, sample: int) -> Finding:
+    """The first ten people of search as people get it, against comparing every face."""
+    probes = _sample(store, head, min(sample, _MOST_PROBES))
+    if not len(probes):
+        return recall_finding([], [])
+    wanted = searcher.search(probes, 10, (), way="exact")
+    got = searcher.search(probes, 10, ())
+    return recall_finding(*([[hit.similarity for hit in hits] for hits in answer] for answer in (got, wanted)))

@@ -1,0 +1,205 @@
+"""A gallery's contents on Elasticsearch on their way to another gallery, and another's on their way in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from likeness.errors import Conflict, SpaceMismatch
+from likeness.gallery.elastic import audit, bulk, faces, layout, notes, people
+from likeness.gallery.elastic.bulk import Action
+from likeness.gallery.elastic.changes import GONE, Change
+from likeness.gallery.elastic.head import Head
+from likeness.gallery.elastic.leases import Held as HeldCopies
+from likeness.gallery.elastic.store import COPIES, TRAIL, Pit, Store
+from likeness.gallery.identity import photo_hash
+from likeness.gallery.transfer import (
+    FIRST,
+    Held,
+    KeptNote,
+    KeptSnapshot,
+    Key,
+    Merged,
+    Outline,
+    Part,
+    Rows,
+    Sealed,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is read: the gallery as it is, or points in time of it; and how many lines of the trail there are."""
+
+    store: Store
+    head: Head
+    people: str | Pit
+    faces: str | Pit
+    notes: str | Pit
+    lines: int
+
+    def outline(self, *, unfinished: bool) -> Outline:
+        """See `Transferable.outline`."""
+        head = self.head
+        return Outline(
+            space=head.space,
+            dimension=head.dimension,
+            maker=head.maker,
+            salt=head.key,
+            changes=head.committed,
+            last_face_id=head.last_face,
+            unfinished=unfinished,
+        )
+
+    def held(self, part: Part) -> Held:
+        """See `Transferable.held`."""
+        if part == "events":
+            return Held(self.lines, self.lines)
+        if part == "snapshots":
+            paths = [kept.path for kept in _snapshots(self.store)]
+            return Held(len(paths), max(paths, default=FIRST[part]))
+        place, key, filters = self._of(part)
+        answer = self.store.search(
+            place,
+            query={"bool": {"filter": filters}},
+            sort=[{key: "desc"}],
+            size=1,
+            source={"includes": [key]},
+            track_total_hits=True,
+        )
+        hits = answer["hits"]
+        return Held(hits["total"]["value"], hits["hits"][0]["sort"][0] if hits["hits"] else FIRST[part])
+
+    def export(self, part: Part, after: Key, limit: int) -> Rows:
+        """See `Transferable.export`."""
+        if part == "events":
+            lines = audit.sealed_lines(self.store, after=int(after), limit=min(limit, max(0, self.lines - int(after))))
+            return Rows(events=[Sealed(line, seal) for line, seal in lines])
+        if part == "snapshots":
+            kept = sorted(one for one in _snapshots(self.store) if one.path > str(after))
+            return Rows(snapshots=kept[:limit])
+        place, key, filters = self._of(part)
+        answer = self.store.search(
+            place,
+            query={"bool": {"filter": [*filters, {"range": {key: {"gt": after}}}]}},
+            sort=[{key: "asc"}],
+            size=limit,
+            source={"includes": list(faces.FIELDS)} if part == "faces" else True,
+            track_total_hits=False,
+        )
+        return _rows(part, [hit["_source"] for hit in answer["hits"]["hits"]])
+
+    def _of(self, part: Part) -> tuple[str | Pit, str, list[dict[str, Any]]]:
+        """Where a part is, its key there, and what finds it."""
+        visible = people.visible(self.head)
+        if part == "people":
+            return self.people, "id", [{"term": {"kind": {"value": "person"}}}, visible]
+        if part == "merged":
+            return self.people, "id", [{"exists": {"field": "into"}}]
+        if part == "faces":
+            return self.faces, "id", [{"term": {"kind": {"value": "face"}}}, visible]
+        return self.notes, "number", [{"term": {"kind": {"value": "note"}}}]
+
+
+def _rows(part: Part, bodies: list[dict[str, Any]]) -> Rows:
+    if part == "people":
+        return Rows(people=[people.as_person(body) for body in bodies])
+    if part == "merged":
+        return Rows(merged=[Merged(body["id"], body["into"]) for body in bodies])
+    if part == "faces":
+        return Rows(faces=[faces.as_face(body) for body in bodies])
+    return Rows(
+        notes=[
+            KeptNote(
+                number=body["number"],
+                name_hash=bytes.fromhex(body["name"]),
+                photo_hash=bytes.fromhex(body["photo"]),
+                tag_hash=bytes.fromhex(body["tag"]),
+                outcome=body["held"]["outcome"],
+                detail=body["held"]["detail"],
+            )
+            for body in bodies
+        ]
+    )
+
+
+def _snapshots(store: Store) -> list[KeptSnapshot]:
+    kept = store.get(store.meta, COPIES)
+    return [KeptSnapshot(*snapshot) for snapshot in kept.body["snapshots"]] if kept else []
+
+
+def present(store: Store) -> View:
+    """The gallery as it is."""
+    head = store.head()[0]
+    if head.importing is not None:  # what an import writes is seen by nobody until it ends
+        store.refresh(store.people, head.index)
+    store.refresh(store.notes)
+    return View(store, head, store.people, head.index, store.notes, audit.written(store))
+
+
+def begin(store: Store, change: Change, copies: HeldCopies, wanted: Outline) -> None:
+    """See `Transferable.begin_import`."""
+    head = change.head
+    if (head.space, head.dimension) != (wanted.space, wanted.dimension):
+        raise SpaceMismatch(
+            f"the gallery holds {head.dimension}-dimensional vectors of {head.space!r}, not {wanted.dimension}-"
+            f"dimensional ones of {wanted.space!r}",
+            hint="name a gallery that is not there yet",
+        )
+    if head.importing == wanted.token():
+        return
+    here = present(store)
+    if head.importing is None and any(here.held(part).rows for part in ("people", "faces", "notes", "events")):
+        raise Conflict(
+            "the gallery that the contents should come into has some of its own",
+            hint="name a gallery that is not there yet",
+        )
+    for index in (store.people, store.notes, store.audit, *head.indexes):
+        layout.drop_index(store, index)
+    layout.make_contents(store, head.index, head.dimension)
+    trail = store.get(store.meta, TRAIL)
+    store.put(store.meta, TRAIL, {"number": 0, "seal": None}, seen=trail.seen if trail else None)
+    copies.write(snapshots=[])
+    change.note(
+        importing=wanted.token(),
+        salt=wanted.salt.hex(),
+        maker=wanted.maker,
+        last_face=wanted.last_face_id,
+        faces=0,
+        reembedding=None,
+    )
+
+
+def take_in(store: Store, head: Head, rows: Rows) -> None:
+    """Write rows, all but snapshots, with the ids that they have."""
+    if head.importing is None:
+        raise Conflict("no gallery's contents are coming into this one", hint="begin the import first")
+    key = head.key
+    actions: list[Action] = []
+    for person in rows.people:
+        people.expect_name_fits([person.name])
+        actions.append(Action("create", store.people, person.id, people.as_body(replace(person, faces=0), 0)))
+        body = {"kind": "name", "person": person.id, "change": 0}
+        actions.append(Action("create", store.people, people.name_id(head, person.name), body))
+    for face in rows.faces:
+        body = faces.as_body(face, photo_hash(key, face.photo_sha256).hex(), 0)
+        actions.append(Action("create", head.index, str(face.id), body))
+    for source, into in rows.merged:
+        actions.append(Action("create", store.people, source, {**GONE, "id": source, "into": into}))
+    for note in rows.notes:
+        hashes = (note.name_hash.hex(), note.photo_hash.hex(), note.tag_hash.hex())
+        body = notes.as_body(note.number, *hashes, note.outcome, note.detail)
+        actions.append(Action("create", store.notes, notes.note_id(*hashes), body))
+    for line, seal in rows.events:
+        actions.append(Action("create", store.audit, audit.line_id(line.number), audit.as_body(line, seal)))
+    bulk.write(store.cluster, actions)
+    if rows.events:
+        last = rows.events[-1]
+        audit.advance(store, last.line.number, last.seal)
+
+
+def end(store: Store, change: Change) -> None:
+    """See `Transferable.end_import`."""
+    view = present(store)
+    told = {"importing": None, "faces": view.held("faces").rows}
+    change.note(**told, change=change.number, committed=change.number)
