@@ -289,7 +289,7 @@ UNKNOWN = [
     {"settings": {"keys": "x"}},
     {"settings": {"webhook_secret": "x"}},
     {"workers": {"groups": {"all": {"steps": ["look"]}}}},
-    {"api": {"resources": {"limits": {"memory": None}}}},
+    {"tmpSize": "much"},
 ]
 
 
