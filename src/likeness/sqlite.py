@@ -62,7 +62,13 @@ def mapped_errors(path: Path) -> Iterator[None]:
         raise translate(error, path) from error
 
 
-def connect(path: Path, *, readonly: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+def connect(
+    path: Path,
+    *,
+    readonly: bool = False,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+    kind: type[sqlite3.Connection] = sqlite3.Connection,
+) -> sqlite3.Connection:
     """A connection with the settings that the gallery's promises rest on; transactions are begun by hand."""
     mode = ("immutable=1" if _stands_still(path) else "mode=ro") if readonly else "mode=rwc"
     connection = sqlite3.connect(
@@ -72,6 +78,7 @@ def connect(path: Path, *, readonly: bool = False, busy_timeout_s: float = BUSY_
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
+        factory=kind,
     )
     try:
         connection.execute("PRAGMA foreign_keys=ON")

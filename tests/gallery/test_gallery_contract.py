@@ -297,12 +297,12 @@ def test_threads_search_and_add_at_once(gallery):
     assert gallery.info().faces == 61
 
 
-def test_a_snapshot_opens_as_the_gallery_that_it_was(gallery, tmp_path):
+def test_a_snapshot_opens_as_the_gallery_that_it_was(gallery, open_here, tmp_path):
     gallery.add([new_face("Ann", 1)])
     (tmp_path / "copies").mkdir()
     path = gallery.snapshot(tmp_path / "copies" / "one")
     gallery.add([new_face("Bea", 2)])
-    with open_gallery(path) as copy:
+    with open_gallery(path, key=open_here.keywords["key"]) as copy:
         assert [person.name for person in copy.people()] == ["Ann"]
     assert found(gallery, 2)[0] == "Bea"
 

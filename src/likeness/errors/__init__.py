@@ -36,6 +36,7 @@ LikenessError
 │   ├── ModelNotFound
 │   ├── KeyNotFound              no API key has that id
 │   ├── StorageMissing           no such folder, bucket or object where photos are kept
+│   │   └── StorageGone          the folder or bucket itself is not there, perhaps for a while only
 │   ├── JobNotFound              the server knows no such job
 │   ├── ArrivalsOff              the server takes no photos for workers
 │   └── RemoteNotFound           a server elsewhere has no such file, repository or version
@@ -59,6 +60,9 @@ LikenessError
 │   ├── GalleryCorrupt
 │   ├── GalleryBusy
 │   ├── GalleryUnreachable       the server that keeps it does not answer, or not in time
+│   ├── GalleryKeyMissing        it is encrypted, and no key is set
+│   ├── GalleryKeyWrong          it is encrypted with another key
+│   ├── SealBroken               what is stored encrypted was changed: it does not open
 │   ├── SpoolDamaged             a file between two steps of the pipeline is not whole
 │   ├── StorageFull
 │   ├── StorageUnreachable       nobody answers where photos are kept, or not in time
@@ -155,7 +159,10 @@ from likeness.errors.services import (
 from likeness.errors.storage import (
     GalleryBusy,
     GalleryCorrupt,
+    GalleryKeyMissing,
+    GalleryKeyWrong,
     GalleryUnreachable,
+    SealBroken,
     SpoolDamaged,
     StorageError,
     StorageFull,
@@ -178,6 +185,7 @@ from likeness.errors.stored import (
     RequestDiffers,
     RunDiffers,
     SpaceMismatch,
+    StorageGone,
     StorageMissing,
 )
 
@@ -201,6 +209,8 @@ __all__ = [
     "FaceRejected",
     "GalleryBusy",
     "GalleryCorrupt",
+    "GalleryKeyMissing",
+    "GalleryKeyWrong",
     "GalleryMissing",
     "GalleryUnreachable",
     "ImportRefused",
@@ -243,6 +253,7 @@ __all__ = [
     "RequestInvalid",
     "RunDiffers",
     "ScopeMissing",
+    "SealBroken",
     "ServiceError",
     "SettingsError",
     "SeveralFaces",
@@ -252,6 +263,7 @@ __all__ = [
     "StepRefused",
     "StorageError",
     "StorageFull",
+    "StorageGone",
     "StorageMissing",
     "StorageRefused",
     "StorageUnreachable",

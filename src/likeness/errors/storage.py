@@ -29,6 +29,24 @@ class GalleryUnreachable(StorageError):
     code, http_status = "gallery_unreachable", 503
 
 
+class GalleryKeyMissing(StorageError):
+    """The gallery is encrypted, and no key is set."""
+
+    code = "gallery_key_missing"
+
+
+class GalleryKeyWrong(StorageError):
+    """The gallery is encrypted with another key than the one that is set."""
+
+    code = "gallery_key_wrong"
+
+
+class SealBroken(StorageError):
+    """What is stored encrypted was changed, or belongs elsewhere: it does not open."""
+
+    code = "seal_broken"
+
+
 class SpoolDamaged(StorageError):
     """A file that lies between two steps of the pipeline is not whole."""
 

@@ -59,6 +59,12 @@ class StorageMissing(NotFound):
     code = "storage_missing"
 
 
+class StorageGone(StorageMissing):
+    """The folder or bucket itself, in which photos are kept, is not there: it may be away for a while only."""
+
+    code = "storage_gone"
+
+
 class RemoteNotFound(NotFound):
     """A server elsewhere has no such file, repository or version."""
 

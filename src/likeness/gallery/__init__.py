@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 
 from likeness import plugins
 from likeness.addresses import masked
 from likeness.errors import GalleryBusy, SettingsError
 from likeness.gallery.base import Gallery
+from likeness.gallery.keys import OwnerKey
 from likeness.gallery.transfer import Transferable
 
 __all__ = ["Gallery", "open_gallery"]
@@ -20,16 +22,19 @@ def open_gallery(
     dimension: int | None = None,
     create: bool = True,
     unfinished: bool = False,
+    key: OwnerKey | None = None,
 ) -> Gallery:
     """Open the gallery at `uri`: a path for the embedded one, `scheme://…` for a server's.
 
     `space` and `dimension` state the embeddings that the caller will bring: a new gallery takes them on, an
     existing one refuses others. Without them an existing gallery opens for reading and managing people.
-    One into which another gallery's contents have not all come yet opens only with `unfinished`.
+    One into which another gallery's contents have not all come yet opens only with `unfinished`. With the owner's
+    `key` (`likeness.gallery.keys`) an encrypted gallery opens, and a new one is encrypted.
 
     Raises:
         GalleryMissing: it does not exist, and `create` is false or the space was not stated.
         SpaceMismatch: it holds vectors of another embedding space.
+        GalleryKeyMissing, GalleryKeyWrong: it is encrypted, with a key that was not given.
         GalleryBusy: the contents of another gallery are still coming into it.
     """
     scheme, separator, _ = str(uri).partition("://")
@@ -37,7 +42,8 @@ def open_gallery(
     if name not in plugins.targets("gallery"):
         raise SettingsError(f"no gallery engine for {scheme}://", hint="a path opens the embedded gallery")
     factory = plugins.load("gallery", name)
-    gallery: Gallery = factory(uri, space=space, dimension=dimension, create=create)
+    more = {"key": key} if key is not None and "key" in signature(factory).parameters else {}
+    gallery: Gallery = factory(uri, space=space, dimension=dimension, create=create, **more)
     if not unfinished and isinstance(gallery, Transferable) and gallery.importing() is not None:
         gallery.close()
         raise GalleryBusy(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from likeness.errors import ExtraMissing, GalleryBusy
 from likeness.gallery.embedded import faces
 from likeness.gallery.embedded.matrix import Ids
 from likeness.gallery.embedded.schema import get_meta, last_number, set_meta
+from likeness.gallery.embedded.sealed import Cells, cells_of
 from likeness.gallery.embedded.storage import Store
 from likeness.runtime import load_onnxruntime
 from likeness.sqlite import create_private, mapped_errors, sync_file
@@ -106,16 +108,28 @@ class ApproximateIndex:
         return [np.asarray(keys[:size], np.int64) for keys, size in zip(found.keys, found.counts, strict=True)]
 
 
-def load(gallery: Path, tag: Tag, *, dimension: int, view: bool = True) -> ApproximateIndex | None:
-    """The index file, if it is installed for, there, and has the bytes that the record says; else None."""
+def load(gallery: Path, tag: Tag, *, dimension: int, cells: Cells | None, view: bool = True) -> ApproximateIndex | None:
+    """The index file, if it is installed for, there, and has the bytes that the record says; else None.
+
+    One of a sealed gallery is opened into memory, whatever `view` says.
+    """
     path = index_path(gallery)
     if not installed() or not path.is_file() or _digest(path) != tag.sha256:
         return None
-    index = usearch_index().Index.restore(str(path), view=view)
+    if cells is None or cells.sealer is None:
+        slots, index = _slots(path), usearch_index().Index.restore(str(path), view=view)
+    else:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as sealed,
+        ):
+            data = cells.sealer.open_file(f"index {tag.token}", sealed)
+        slots, index = int.from_bytes(data[:4], "little"), usearch_index().Index.restore(data, view=False)
     if index is None or index.ndim != dimension:
         return None
     index.expansion_search = _EXPANSION_SEARCH
-    return ApproximateIndex(index, tag, _slots(path))
+    return ApproximateIndex(index, tag, slots)
 
 
 def _digest(path: Path) -> str:
@@ -139,7 +153,8 @@ def build(store: Store, progress: Callable[[int, int], None]) -> Tag:
         )
         tag, newest = read_tag(connection), last_number(connection, "faces")
         total = int(connection.execute("SELECT count(*) FROM faces").fetchone()[0])
-    loaded = load(store.path, tag, dimension=dimension, view=False) if tag else None
+        cells = cells_of(connection)
+    loaded = load(store.path, tag, dimension=dimension, cells=cells, view=False) if tag else None
     index = loaded._index if loaded else _empty(dimension)
     after = loaded.tag.last_id if loaded else 0
     slots = loaded.slots if loaded else 0
@@ -166,8 +181,8 @@ def erase(store: Store, face_ids: Sequence[int]) -> None:
     """Take faces out of the index file, bytes and all. Called with the maintenance lock held."""
     with store.read() as connection:
         tag, dimension = read_tag(connection), int(str(get_meta(connection, "dimension")))
-        generation = get_meta(connection, "generation")
-    loaded = load(store.path, tag, dimension=dimension, view=False) if tag else None
+        generation, cells = get_meta(connection, "generation"), cells_of(connection)
+    loaded = load(store.path, tag, dimension=dimension, cells=cells, view=False) if tag else None
     if loaded is None:
         discard(store)  # it cannot be read here, so it cannot be cleaned: exact search takes over
         return
@@ -229,15 +244,48 @@ def _aside(gallery: Path) -> Path:
 
 def _install(store: Store, index: Index, last_id: int, generation: object) -> Tag:
     """Write the index aside, force it onto the disk, and let it take its name together with its tag."""
-    aside = _aside(store.path)
+    aside, token = _aside(store.path), secrets.token_hex(8)
+    with store.read() as connection:
+        cells = cells_of(connection)
     with mapped_errors(store.path):
         create_private(aside)
-        index.save(str(aside))
+        if cells is None or cells.sealer is None:
+            index.save(str(aside))
+        else:
+            with aside.open("wb") as file, memoryview(index.save() or b"") as data:
+                file.writelines(cells.sealer.seal_file(f"index {token}", data))
         sync_file(aside)
-        tag = Tag(_digest(aside), last_id, secrets.token_hex(8))
+        tag = Tag(_digest(aside), last_id, token)
         with store.write() as connection:
             if get_meta(connection, "generation") != generation:
                 raise GalleryBusy("the gallery was re-embedded while its index was built", hint="build it again")
+            now = cells_of(connection)
+            if (now and now.sealing.new) != (cells and cells.sealing.new):
+                raise GalleryBusy("the gallery was given another key while its index was built", hint="build it again")
             set_meta(connection, index=tag.as_json())
             aside.replace(index_path(store.path))
     return tag
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An index in memory, taken out of its file to be written anew."""
+
+    index: Index
+    last_id: int
+    generation: object
+
+
+def take_out(store: Store) -> Held | None:
+    """Read the index into memory and delete its file; None where there is none to keep."""
+    with store.read() as connection:
+        tag, dimension = read_tag(connection), int(str(get_meta(connection, "dimension")))
+        generation, cells = get_meta(connection, "generation"), cells_of(connection)
+    loaded = load(store.path, tag, dimension=dimension, cells=cells, view=False) if tag else None
+    discard(store)
+    return None if loaded is None else Held(loaded._index, loaded.tag.last_id, generation)
+
+
+def put_back(store: Store, held: Held) -> None:
+    """Write an index that was taken out, sealed as the gallery is now. Called with the maintenance lock held."""
+    _install(store, held.index, held.last_id, held.generation)

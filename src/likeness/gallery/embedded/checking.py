@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 
 from likeness.errors import GalleryCorrupt, LikenessError
 from likeness.gallery.base import Finding
-from likeness.gallery.embedded import ann, audit, erasure, faces
+from likeness.gallery.embedded import ann, audit, erasure, faces, people
 from likeness.gallery.embedded.compaction import compact_if_worthwhile
 from likeness.gallery.embedded.schema import get_meta
+from likeness.gallery.embedded.sealed import CELL_OVERHEAD, read_sealing
 from likeness.gallery.embedded.searcher import Searcher
 from likeness.gallery.embedded.storage import Store
 from likeness.gallery.recall import recall_finding
+from likeness.gallery.sealing import CIPHER
+from likeness.sqlite import connect, mapped_errors
 
 _MOST_PROBES = 200
 _TAIL_SHARE = 0.2
@@ -39,6 +44,7 @@ def run(store: Store, searcher: Searcher, *, sample: int, approximate_above: int
     look("erasures", lambda: _erasures(store))
     look("index", lambda: _index(store, searcher, approximate_above))
     look("search", lambda: _recall(store, searcher, sample))
+    look("encryption", lambda: _encryption(store, sample))
     return findings
 
 
@@ -61,7 +67,8 @@ _FAULTS = {
 }
 
 
-_WITHOUT_CROP = "SELECT count(*) FROM faces f JOIN pictures c ON c.id = f.id WHERE length(c.crop) = 0"
+_WITHOUT_CROP = "SELECT count(*) FROM faces f JOIN pictures c ON c.id = f.id WHERE length(c.crop) "
+_WITHOUT_CROP += f"IN (0, {CELL_OVERHEAD})"  # sealed it is longer; no picture is as small
 
 
 def _record(store: Store) -> Finding:
@@ -79,8 +86,8 @@ def _vectors(store: Store, sample: int) -> Finding:
     with store.read() as connection:
         dimension = int(str(get_meta(connection, "dimension")))
         sizes = connection.execute(
-            "SELECT count(*) FROM faces f JOIN vectors v ON v.id = f.id WHERE length(v.vector) <> ?",
-            (4 * dimension,),
+            "SELECT count(*) FROM faces f JOIN vectors v ON v.id = f.id WHERE length(v.vector) NOT IN (?, ?)",
+            (4 * dimension, 4 * dimension + CELL_OVERHEAD),
         ).fetchone()[0]
         if sizes:
             return Finding("vectors", False, f"{sizes} vectors are not of dimension {dimension}")
@@ -160,3 +167,31 @@ def _recall(store: Store, searcher: Searcher, sample: int) -> Finding:
     return recall_finding(
         [[hit.similarity for hit in row] for row in got], [[one.similarity for one in row] for row in wanted]
     )
+
+
+def _encryption(store: Store, sample: int) -> Finding:
+    """Whether all is sealed that should be, and the cells of a sample of faces, and of everybody's facts, open."""
+    with store.read() as connection:
+        sealing, changing = read_sealing(connection), "; run `likeness gallery encrypt` or `decrypt` again, to its end"
+        if sealing.changing:
+            return Finding("encryption", False, "some rows are sealed and some are not" + changing)
+        if sealing.new is None:
+            words = "a key is set, but the gallery is not encrypted; `likeness gallery encrypt` does that"
+            return Finding("encryption", store.key is None, words if store.key else "none: no key is set")
+        paths = [Path(row[0]) for row in connection.execute("SELECT path FROM snapshots ORDER BY path")]
+        known = people.names_by_key(connection, [row[0] for row in connection.execute("SELECT key FROM people")])
+        looked = _sample_ids(connection, sample)
+        for face in looked:
+            faces.faces_after(connection, face - 1, 1)  # raises where one does not open
+    plain = [str(path) for path in paths if path.exists() and not _is_sealed(path)]
+    if plain:
+        words = f"snapshots that are not encrypted: {', '.join(plain)}; `likeness gallery encrypt` does that"
+        return Finding("encryption", False, words)
+    words = f"{CIPHER}, key {sealing.new.owner}; {len(looked):,} faces and {len(known):,} names looked at, all open"
+    return Finding("encryption", True, words)
+
+
+def _is_sealed(path: Path) -> bool:
+    with mapped_errors(path), closing(connect(path, readonly=True)) as connection:
+        sealing = read_sealing(connection)
+        return sealing.new is not None and not sealing.changing

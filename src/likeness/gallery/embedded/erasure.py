@@ -18,6 +18,7 @@ from likeness.errors import LikenessError, PersonNotFound, StorageError
 from likeness.gallery.base import Erased
 from likeness.gallery.embedded import ann, compaction, people
 from likeness.gallery.embedded.schema import blank, expect_gallery, set_meta
+from likeness.gallery.embedded.sealed import rebind
 from likeness.gallery.embedded.snapshots import UNFINISHED, discard_unfinished, mount_of
 from likeness.gallery.embedded.storage import Store
 from likeness.gallery.identity import name_hash
@@ -112,6 +113,7 @@ def merge(store: Store, salt: bytes, source_id: str, into_id: str) -> None:
             dropped = [row[0] for row in doubles]
             _erase_faces(connection, dropped)
             moved = [row[0] for row in connection.execute("SELECT id FROM faces WHERE person = ?", (source.key,))]
+            rebind(connection, moved, source.key, into.key)
             connection.execute("UPDATE faces SET person = ? WHERE person = ?", (into.key, source.key))
             log_changes(connection, moved)
             people.move_notes(connection, salt, source.person.name, into.person.name)

@@ -14,13 +14,14 @@ from likeness.gallery.base import Added, NewFace, StoredFace
 from likeness.gallery.embedded import people
 from likeness.gallery.embedded.matrix import View
 from likeness.gallery.embedded.schema import last_number
+from likeness.gallery.embedded.sealed import cells_of, put, take
 from likeness.gallery.identity import name_key, photo_hash
 from likeness.gallery.stated import Facts, now, stated, stated_by, with_changes
 
 _PAGE = 256
 _SELECT = """
-SELECT f.id, p.id, v.vector, c.crop, c.photo_sha256, f.face_index, c.source, f.quality, f.created_at,
-  c.box, c.landmarks
+SELECT f.id, f.person, p.id, f.face_index, f.quality, f.created_at, v.vector, c.photo_sha256, c.source, c.box,
+  c.landmarks, c.crop
 FROM faces f JOIN people p ON p.key = f.person JOIN vectors v ON v.id = f.id JOIN pictures c ON c.id = f.id
 """
 
@@ -33,8 +34,7 @@ def add(connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]) -
     outcomes: list[Added] = []
     known: dict[tuple[int, bytes, int], int] = {}
     rows: list[tuple[Any, ...]] = []
-    vectors: list[tuple[int, bytes]] = []
-    pictures: list[tuple[Any, ...]] = []
+    new: list[tuple[int, int, NewFace]] = []
     for face in faces:
         key, person_id = owners[name_key(face.name)]
         place = (key, photo_hash(salt, face.photo_sha256), face.face_index)
@@ -44,16 +44,15 @@ def add(connection: sqlite3.Connection, salt: bytes, faces: Sequence[NewFace]) -
             continue
         known[place] = next_id
         rows.append((next_id, *place, float(face.quality), created_at))
-        vectors.append((next_id, np.ascontiguousarray(face.embedding, np.float32).tobytes()))
-        pictures.append(_picture(next_id, face))
+        new.append((next_id, key, face))
         outcomes.append(Added("added", next_id, person_id))
         next_id += 1
     connection.executemany(
         "INSERT INTO faces (id, person, photo_hash, face_index, quality, created_at) VALUES (?, ?, ?, ?, ?, ?)",
         rows,
     )
-    connection.executemany("INSERT INTO vectors VALUES (?, ?)", vectors)
-    connection.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?)", pictures)
+    for number, owner, face in new:
+        write_secrets(connection, number, owner, face)
     return outcomes
 
 
@@ -83,10 +82,18 @@ def _face_at(connection: sqlite3.Connection, place: tuple[int, bytes, int]) -> i
     return None if row is None else int(row[0])
 
 
-def _picture(face_id: int, face: NewFace) -> tuple[Any, ...]:
+def write_secrets(connection: sqlite3.Connection, face_id: int, owner: int, face: NewFace | StoredFace) -> None:
+    """Write the vector of a face and what is kept of its picture; `owner` is the key of whose it is."""
+    vector = np.ascontiguousarray(face.embedding, np.float32).tobytes()
     box = array("d", face.box_xyxy_px).tobytes()
     landmarks = array("f", face.landmarks_px).tobytes()
-    return face_id, face.photo_sha256, face.source, box, landmarks, bytes(face.crop_jpeg)
+    picture = (face.photo_sha256, face.source, box, landmarks, bytes(face.crop_jpeg))
+    (cell,) = put(connection, "vectors", face_id, owner, (vector,))
+    connection.execute("INSERT INTO vectors VALUES (?, ?)", (face_id, cell))
+    connection.execute(
+        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?)",
+        (face_id, *put(connection, "pictures", face_id, owner, picture)),
+    )
 
 
 def read_page(
@@ -114,17 +121,19 @@ def read_page(
         f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY f.id LIMIT {_PAGE}",
         filters,
     )
-    return [_stored(row) for row in rows]
+    return [_stored(connection, row) for row in rows]
 
 
 def faces_after(connection: sqlite3.Connection, after: int, limit: int) -> list[StoredFace]:
     """The next faces after an id, oldest first."""
     rows = connection.execute(f"{_SELECT} WHERE f.id > ? ORDER BY f.id LIMIT ?", (after, limit))
-    return [_stored(row) for row in rows]
+    return [_stored(connection, row) for row in rows]
 
 
-def _stored(row: tuple[Any, ...]) -> StoredFace:
-    face_id, person_id, vector, crop, photo, index, source, quality, created_at, box, landmarks = row
+def _stored(connection: sqlite3.Connection, row: tuple[Any, ...]) -> StoredFace:
+    face_id, owner, person_id, index, quality, created_at, cell, *picture = row
+    (vector,) = take(connection, "vectors", face_id, owner, (cell,))
+    photo, source, box, landmarks, crop = take(connection, "pictures", face_id, owner, picture)
     x1, y1, x2, y2 = np.frombuffer(box, np.float64).tolist()
     return StoredFace(
         id=face_id,
@@ -148,7 +157,7 @@ def vectors_page(connection: sqlite3.Connection, after: int, dimension: int, *, 
         "ORDER BY f.id LIMIT ?",
         (after, limit),
     ).fetchall()
-    return _as_arrays(rows, dimension)
+    return _as_arrays(connection, rows, dimension)
 
 
 def rows_of(connection: sqlite3.Connection, face_ids: Sequence[int], dimension: int) -> View:
@@ -163,12 +172,14 @@ def rows_of(connection: sqlite3.Connection, face_ids: Sequence[int], dimension: 
             part,
         ).fetchall()
     rows.sort(key=lambda row: row[0])
-    return _as_arrays(rows, dimension)
+    return _as_arrays(connection, rows, dimension)
 
 
-def _as_arrays(rows: Sequence[tuple[int, int, bytes]], dimension: int) -> View:
+def _as_arrays(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, bytes]], dimension: int) -> View:
     if not rows:
         return View(np.empty((0, dimension), np.float32), np.empty(0, np.int64), np.empty(0, np.int64))
     face_ids, owners, blobs = zip(*rows, strict=True)
+    if (cells := cells_of(connection)) is not None:
+        blobs = tuple(cells.take("vectors", "vector", face, owner, cell) for face, owner, cell in rows)
     vectors = np.frombuffer(b"".join(blobs), np.float32).reshape(len(rows), dimension)
     return View(vectors, np.array(face_ids, np.int64), np.array(owners, np.int64))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,14 +33,27 @@ from likeness.gallery.base import (
     TrailCheck,
     ignore_progress,
 )
-from likeness.gallery.embedded import ann, audit, checking, compaction, erasure, people, reembedding, snapshots
+from likeness.gallery.embedded import (
+    ann,
+    audit,
+    checking,
+    compaction,
+    encryption,
+    erasure,
+    people,
+    reembedding,
+    snapshots,
+)
 from likeness.gallery.embedded import faces as face_rows
 from likeness.gallery.embedded import notes as note_rows
 from likeness.gallery.embedded import transfer as transferring
 from likeness.gallery.embedded.schema import count_changes, get_meta, prepare
+from likeness.gallery.embedded.sealed import cells_of, fresh, read_salt
 from likeness.gallery.embedded.searcher import Searcher
 from likeness.gallery.embedded.storage import Store
 from likeness.gallery.identity import clean_name
+from likeness.gallery.keys import OwnerKey
+from likeness.gallery.sealing import Changed, Sealable
 from likeness.gallery.stated import Facts, stated, with_changes
 from likeness.gallery.transfer import Held, Key, Outline, Part, Rows, Transferable
 from likeness.sqlite import BUSY_TIMEOUT_S
@@ -60,6 +74,7 @@ def open_embedded(
     create: bool,
     approximate_above: int = APPROXIMATE_ABOVE,
     busy_timeout_s: float = BUSY_TIMEOUT_S,
+    key: OwnerKey | None = None,
 ) -> EmbeddedGallery:
     """Open or create the gallery file at a path (or `file://` address); see `likeness.gallery.open_gallery`.
 
@@ -67,8 +82,8 @@ def open_embedded(
         GalleryMissing, GalleryCorrupt, SpaceMismatch, StorageError.
     """
     path = Path(str(uri).removeprefix("file://")).expanduser().absolute()
-    readonly = prepare(path, space=space, dimension=dimension, create=create)
-    store = Store(path, readonly=readonly, busy_timeout_s=busy_timeout_s)
+    readonly = prepare(path, space=space, dimension=dimension, create=create, secret=partial(fresh, key))
+    store = Store(path, readonly=readonly, busy_timeout_s=busy_timeout_s, key=key)
     try:
         return EmbeddedGallery(store, space=space, dimension=dimension, approximate_above=approximate_above)
     except BaseException:
@@ -76,14 +91,14 @@ def open_embedded(
         raise
 
 
-class EmbeddedGallery(Gallery, Transferable):
+class EmbeddedGallery(Gallery, Transferable, Sealable):
     """See `likeness.gallery.base.Gallery` and `likeness.gallery.transfer.Transferable`. Made by `open_embedded`."""
 
     def __init__(self, store: Store, *, space: str | None, dimension: int | None, approximate_above: int) -> None:
         self._store = store
         self._approximate_above = approximate_above
         with store.read() as connection:
-            self._salt = bytes(get_meta(connection, "salt"))  # type: ignore[call-overload]
+            self._salt = read_salt(connection)
             self._space = str(get_meta(connection, "space"))
             self._dimension = int(str(get_meta(connection, "dimension")))
             unfinished = bool(erasure.tasks(connection)) or compaction.is_due(connection)
@@ -115,7 +130,7 @@ class EmbeddedGallery(Gallery, Transferable):
                 table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
                 for table in ("people", "faces", "snapshots", "events")
             }
-            tag, changes = ann.read_tag(connection), count_changes(connection)
+            tag, changes, cells = ann.read_tag(connection), count_changes(connection), cells_of(connection)
             space, dimension = str(get_meta(connection, "space")), int(str(get_meta(connection, "dimension")))
         index = self._searcher.mode()
         details: dict[str, Any] = {
@@ -126,7 +141,10 @@ class EmbeddedGallery(Gallery, Transferable):
             "index_pays_above": self._approximate_above,
             "usearch_installed": ann.installed(),
             "index_built": tag is not None,
+            "encrypted": cells is not None and not cells.sealing.changing and cells.sealing.new is not None,
         }
+        if cells is not None and cells.sealing.new is not None:
+            details["key"] = cells.sealing.new.owner
         return GalleryInfo(
             uri=str(self._store.path),
             engine="embedded",
@@ -327,6 +345,17 @@ class EmbeddedGallery(Gallery, Transferable):
     def end_import(self) -> None:  # noqa: D102
         with self._store.write() as connection:
             transferring.end(connection)
+
+    def encrypt(self, *, progress: Callable[[int, int], None] = ignore_progress) -> Changed:  # noqa: D102
+        return encryption.encrypt(self._store, progress)
+
+    def decrypt(self, *, progress: Callable[[int, int], None] = ignore_progress) -> Changed:  # noqa: D102
+        return encryption.decrypt(self._store, progress)
+
+    def rotate_key(  # noqa: D102
+        self, new: OwnerKey, *, data_key: bool = False, progress: Callable[[int, int], None] = ignore_progress
+    ) -> Changed:
+        return encryption.rotate(self._store, new, data_key=data_key, progress=progress)
 
     def close(self) -> None:  # noqa: D102
         self._store.close()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from likeness.errors import PersonExists, PersonNotFound
-from likeness.gallery.embedded.schema import blank
+from likeness.gallery.embedded.schema import SECRET, blank, last_number
+from likeness.gallery.embedded.sealed import Connection, cells_of, owner_of_facts, put, take
 from likeness.gallery.identity import name_hash, name_key, new_person_id
 from likeness.gallery.stated import Facts, now
 from likeness.types import Consent, Person
@@ -20,6 +22,7 @@ SELECT p.key, p.id, p.created_at, p.facts, f.name, f.profile, f.consent_basis, f
   f.retain_until, (SELECT count(*) FROM faces WHERE person = p.key)
 FROM people p JOIN facts f ON f.id = p.facts
 """
+_SHOWN = tuple(column for column in SECRET["facts"] if column != "name_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Record:
 def find_by_name(connection: sqlite3.Connection, salt: bytes, name: str) -> Record | None:
     """The person of that name, compared trimmed, normalised and case folded."""
     row = connection.execute(_SELECT + "WHERE p.name_hash = ?", (name_hash(salt, name),)).fetchone()
-    return None if row is None else _record(row)
+    return None if row is None else _record(connection, row)
 
 
 def find_by_id(connection: sqlite3.Connection, person_id: str) -> Record:
@@ -46,11 +49,13 @@ def find_by_id(connection: sqlite3.Connection, person_id: str) -> Record:
     row = connection.execute(_SELECT + "WHERE p.id = ?", (person_id,)).fetchone()
     if row is None:
         raise PersonNotFound(f"nobody in the gallery has the id {person_id!r}")
-    return _record(row)
+    return _record(connection, row)
 
 
 def list_people(connection: sqlite3.Connection, *, query: str, after: Person | str | None, limit: int) -> list[Person]:
     """See `Gallery.people`."""
+    if cells_of(connection) is not None:
+        return _list_sealed(connection, query=name_key(query), after=after, limit=limit)
     where, values = ["instr(f.name_key, ?) > 0"], [name_key(query)]
     if not values[0]:
         where, values = ["1"], []
@@ -62,22 +67,46 @@ def list_people(connection: sqlite3.Connection, *, query: str, after: Person | s
         f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY f.name_key, p.id LIMIT ?",
         (*values, limit),
     )
-    return [_record(row).person for row in rows]
+    return [_record(connection, row).person for row in rows]
+
+
+def _list_sealed(connection: sqlite3.Connection, *, query: str, after: Person | str | None, limit: int) -> list[Person]:
+    """The same where SQLite cannot compare names, because they are sealed.
+
+    Rows of facts never change, so each key of a name is opened once by a connection, and kept while the row is in use.
+    """
+    assert isinstance(connection, Connection)
+    everybody = connection.execute("SELECT key, id, facts FROM people").fetchall()
+    seen, names = connection.facts_seen, {}
+    for key, person_id, facts in everybody:
+        known = seen.get(facts)
+        if known is None:
+            stored = connection.execute("SELECT name_key FROM facts WHERE id = ?", (facts,)).fetchone()
+            (known,) = take(connection, "facts", facts, owner_of_facts(key, person_id), stored, "name_key")
+        names[facts] = known
+    connection.facts_seen = names
+    ranked = sorted((names[facts], person_id) for _, person_id, facts in everybody if query in names[facts])
+    if after is not None:
+        last = after if isinstance(after, Person) else find_by_id(connection, after).person
+        ranked = ranked[bisect_right(ranked, (name_key(last.name), last.id)) :]
+    return [find_by_id(connection, person_id).person for _, person_id in ranked[:limit]]
 
 
 def people_after(connection: sqlite3.Connection, after: str, limit: int) -> list[Person]:
     """The next people after an id, in order of id."""
     rows = connection.execute(f"{_SELECT} WHERE p.id > ? ORDER BY p.id LIMIT ?", (after, limit))
-    return [_record(row).person for row in rows]
+    return [_record(connection, row).person for row in rows]
 
 
 def insert(connection: sqlite3.Connection, salt: bytes, facts: Facts) -> int:
     """Add a person; returns the key."""
-    row = connection.execute(
-        "INSERT INTO people (id, name_hash, created_at, facts) VALUES (?, ?, ?, ?)",
-        (new_person_id(), name_hash(salt, facts.name), now(), insert_facts(connection, facts)),
+    key, person_id = last_number(connection, "people") + 1, new_person_id()
+    number = insert_facts(connection, facts, key, person_id)
+    connection.execute(
+        "INSERT INTO people (key, id, name_hash, created_at, facts) VALUES (?, ?, ?, ?, ?)",
+        (key, person_id, name_hash(salt, facts.name), now(), number),
     )
-    return int(row.lastrowid or 0)
+    return key
 
 
 def change(connection: sqlite3.Connection, salt: bytes, record: Record, facts: Facts) -> None:
@@ -96,7 +125,7 @@ def change(connection: sqlite3.Connection, salt: bytes, record: Record, facts: F
     # A new row and zeros in the old one: a row that changed its length would be moved, leaving a copy behind.
     connection.execute(
         "UPDATE people SET name_hash = ?, facts = ? WHERE key = ?",
-        (new_hash, insert_facts(connection, facts), record.key),
+        (new_hash, insert_facts(connection, facts, record.key, record.person.id), record.key),
     )
     blank(connection, "facts", [record.facts])
 
@@ -125,35 +154,41 @@ def names_by_key(connection: sqlite3.Connection, keys: Iterable[int]) -> dict[in
     for start in range(0, len(wanted), 500):
         part = wanted[start : start + 500]
         rows = connection.execute(
-            "SELECT p.key, p.id, f.name FROM people p JOIN facts f ON f.id = p.facts "  # noqa: S608 - only marks
+            "SELECT p.key, p.id, f.id, f.name FROM people p JOIN facts f ON f.id = p.facts "  # noqa: S608 - only marks
             f"WHERE p.key IN ({','.join('?' * len(part))})",
             part,
         )
-        found.update((key, (person_id, name)) for key, person_id, name in rows)
+        for key, person_id, facts, stored in rows:
+            (name,) = take(connection, "facts", facts, owner_of_facts(key, person_id), (stored,), "name")
+            found[key] = person_id, name
     return found
 
 
-def insert_facts(connection: sqlite3.Connection, facts: Facts) -> int:
-    """Write what is stated about somebody; returns the row's number."""
-    consent = facts.consent
-    row = connection.execute(
-        "INSERT INTO facts (name, name_key, profile, consent_basis, consent_at, consent_source, "
-        "retain_until) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            facts.name,
-            name_key(facts.name),
-            json.dumps(dict(facts.profile), ensure_ascii=False, allow_nan=False),
-            consent and consent.basis,
-            consent and consent.at.isoformat(),
-            consent and consent.source,
-            facts.retain_until and facts.retain_until.isoformat(),
-        ),
+def insert_facts(connection: sqlite3.Connection, facts: Facts, key: int, person_id: str) -> int:
+    """Write what is stated about the person with that key and id; returns the row's number."""
+    consent, number = facts.consent, last_number(connection, "facts") + 1
+    values = (
+        facts.name,
+        name_key(facts.name),
+        json.dumps(dict(facts.profile), ensure_ascii=False, allow_nan=False),
+        consent and consent.basis,
+        consent and consent.at.isoformat(),
+        consent and consent.source,
+        facts.retain_until and facts.retain_until.isoformat(),
     )
-    return int(row.lastrowid or 0)
+    connection.execute(
+        "INSERT INTO facts (id, name, name_key, profile, consent_basis, consent_at, consent_source, retain_until) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (number, *put(connection, "facts", number, owner_of_facts(key, person_id), values)),
+    )
+    return number
 
 
-def _record(row: tuple[Any, ...]) -> Record:
-    key, person_id, created_at, facts, name, profile, basis, at, source, retain_until, faces = row
+def _record(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Record:
+    key, person_id, created_at, facts, *stored, faces = row
+    name, profile, basis, at, source, retain_until = take(
+        connection, "facts", facts, owner_of_facts(key, person_id), stored, *_SHOWN
+    )
     person = Person(
         id=person_id,
         name=name,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from likeness.errors import GalleryBusy
 from likeness.gallery.embedded import ann
 from likeness.gallery.embedded.schema import get_meta, set_meta
+from likeness.gallery.embedded.sealed import put, read_sealing, take
 from likeness.gallery.embedded.storage import Store
 from likeness.types import Vector, check_unit_vectors
 
@@ -66,6 +67,11 @@ def _begin(store: Store, aim: _Aim) -> bool:
         there = (get_meta(connection, "space"), get_meta(connection, "dimension")) == (aim.space, aim.dimension)
         if there and (not aim.maker or get_meta(connection, "maker") == aim.maker):
             return False
+        if read_sealing(connection).changing:
+            raise GalleryBusy(
+                f"{store.path} is being encrypted, or was left half-way",
+                hint="let `likeness gallery encrypt` end first",
+            )
         if get_meta(connection, "reembedding") != str(aim):
             connection.execute("DELETE FROM vectors_next")
             set_meta(connection, reembedding=str(aim))
@@ -75,7 +81,7 @@ def _begin(store: Store, aim: _Aim) -> bool:
 def _next_batch(store: Store) -> tuple[list[tuple[int, bytes]], int, int]:
     with store.read() as connection:
         rows = connection.execute(
-            "SELECT f.id, c.crop FROM faces f JOIN pictures c ON c.id = f.id "
+            "SELECT f.id, f.person, c.crop FROM faces f JOIN pictures c ON c.id = f.id "
             "WHERE f.id > (SELECT coalesce(max(id), 0) FROM vectors_next) ORDER BY f.id LIMIT ?",
             (_BATCH,),
         ).fetchall()
@@ -85,7 +91,8 @@ def _next_batch(store: Store) -> tuple[list[tuple[int, bytes]], int, int]:
                 "SELECT count(*) FROM faces WHERE id > (SELECT coalesce(max(id), 0) FROM vectors_next)"
             ).fetchone()[0]
         )
-    return rows, total - left, total
+        crops = [(face, take(connection, "pictures", face, owner, (cell,), "crop")[0]) for face, owner, cell in rows]
+    return crops, total - left, total
 
 
 def _expect_aim(connection: sqlite3.Connection, aim: str) -> None:
@@ -97,10 +104,11 @@ def _keep(store: Store, aim: str, face_ids: list[int], vectors: Vector) -> None:
     with store.write() as connection:
         _expect_aim(connection, aim)
         # A face that was erased meanwhile must not come back: only those that still exist get their vector.
-        connection.executemany(
-            "INSERT OR IGNORE INTO vectors_next SELECT id, ? FROM faces WHERE id = ?",
-            [(vector.tobytes(), face) for vector, face in zip(vectors, face_ids, strict=True)],
-        )
+        for face, vector in zip(face_ids, vectors, strict=True):
+            owner = connection.execute("SELECT person FROM faces WHERE id = ?", (face,)).fetchone()
+            if owner is not None:
+                (cell,) = put(connection, "vectors", face, owner[0], (vector.tobytes(),))
+                connection.execute("INSERT OR IGNORE INTO vectors_next VALUES (?, ?)", (face, cell))
 
 
 def _switch(store: Store, aim: _Aim) -> bool:

@@ -10,9 +10,8 @@ of the same length. Every other table, and every index, holds numbers, random id
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from likeness.errors import GalleryCorrupt, GalleryMissing, StorageError
@@ -109,8 +108,12 @@ def blank(connection: sqlite3.Connection, table: str, ids: Iterable[int]) -> Non
     )
 
 
-def prepare(path: Path, *, space: str | None, dimension: int | None, create: bool) -> bool:
+def prepare(
+    path: Path, *, space: str | None, dimension: int | None, create: bool, secret: Callable[[], Mapping[str, object]]
+) -> bool:
     """Create the gallery, or bring it to the current version; returns whether it may only be read.
+
+    `secret` gives a new gallery's meta values that have to do with secrets (`likeness.gallery.embedded.sealed.fresh`).
 
     Raises:
         GalleryMissing: there is none, and `create` is false or the space was not stated.
@@ -133,7 +136,7 @@ def prepare(path: Path, *, space: str | None, dimension: int | None, create: boo
             if dimension < 1:
                 raise ValueError(f"expected a dimension of at least 1, got {dimension}")
             path.parent.mkdir(parents=True, exist_ok=True)
-            _create(path, space, dimension)
+            _create(path, {"space": space, "dimension": dimension, "generation": 1, **secret()})
         readonly = is_readonly(path)
         log = Path(f"{path}-wal")
         if readonly and log.exists() and log.stat().st_size and not os.access(log, os.W_OK):
@@ -145,7 +148,7 @@ def prepare(path: Path, *, space: str | None, dimension: int | None, create: boo
         return readonly
 
 
-def _create(path: Path, space: str, dimension: int) -> None:
+def _create(path: Path, meta: Mapping[str, object]) -> None:
     connection = connect(path)
     try:
         path.chmod(0o600)  # biometric data: the owner's alone
@@ -154,7 +157,7 @@ def _create(path: Path, space: str, dimension: int) -> None:
             if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
                 return  # another process was faster
             _migrate(connection, 0)
-            set_meta(connection, space=space, dimension=dimension, generation=1, salt=secrets.token_bytes(32))
+            set_meta(connection, **meta)
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     finally:
         connection.close()

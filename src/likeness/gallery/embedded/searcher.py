@@ -13,6 +13,7 @@ from likeness.gallery.base import Hit
 from likeness.gallery.embedded import ann, faces, people
 from likeness.gallery.embedded.matrix import GONE, FaceMatrix, Ids, Nearest, View, merge_nearest, nearest_people
 from likeness.gallery.embedded.schema import get_meta, last_number
+from likeness.gallery.embedded.sealed import cells_of
 from likeness.gallery.embedded.storage import Store
 from likeness.types import Vector
 
@@ -79,11 +80,12 @@ class Searcher:
         """`exact`, or the name of the index in use."""
         with self._store.read() as connection:
             tag, dimension = self._usable_tag(connection), int(str(get_meta(connection, "dimension")))
+            cells = cells_of(connection)
         with self._lock:
             if self._version is not None and tag == self._wanted:
                 index = self._index
             else:  # told without reading all vectors
-                index = ann.load(self._store.path, tag, dimension=dimension) if tag else None
+                index = ann.load(self._store.path, tag, dimension=dimension, cells=cells) if tag else None
         return "exact" if index is None else ann.NAME
 
     def tail(self) -> int:
@@ -132,7 +134,8 @@ class Searcher:
             row = connection.execute("SELECT min(seq) FROM changes").fetchone()
             forgotten = seq > self._seq and (row[0] is None or row[0] > self._seq + 1)
             if generation != self._generation or forgotten or tag != self._wanted:
-                self._index = ann.load(self._store.path, tag, dimension=dimension) if tag else None
+                cells = cells_of(connection)
+                self._index = ann.load(self._store.path, tag, dimension=dimension, cells=cells) if tag else None
                 self._after = self._index.tag.last_id if self._index else 0
                 self._matrix = FaceMatrix(dimension)
                 self._generation, self._wanted = generation, tag

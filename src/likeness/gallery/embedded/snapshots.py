@@ -6,7 +6,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from likeness.errors import Conflict, NotFound
+from likeness.errors import Conflict, GalleryBusy, NotFound
+from likeness.gallery.embedded.sealed import read_sealing
 from likeness.gallery.embedded.storage import Store
 from likeness.gallery.stated import now
 from likeness.sqlite import connect, create_private, mapped_errors, sync_file, transaction
@@ -31,6 +32,11 @@ def make(store: Store, target: str | Path | None) -> Path:
         if not path.parent.is_dir():
             raise NotFound(f"there is no folder {str(path.parent)!r}", hint="make it first, or name another place")
         discard_unfinished(aside)
+        with store.read() as connection:
+            if read_sealing(connection).changing:
+                raise GalleryBusy(
+                    f"{store.path} was left half encrypted", hint="run `likeness gallery encrypt` again, which ends it"
+                )
         # Remembered before it exists: should this process be killed, the file is still known.
         with store.write() as connection:
             connection.executemany(

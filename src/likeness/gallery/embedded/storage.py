@@ -36,8 +36,7 @@ class Store:
         self.path = path
         self.key = key
         """The owner's key, by which a sealed file opens."""
-        self._sealing: object = None
-        self._cells: Cells | None = None
+        self._sealed: tuple[object, Cells | None] = (None, None)
         self.readonly = readonly
         self.busy_timeout_s = busy_timeout_s
         self._write_lock = threading.RLock()
@@ -78,13 +77,11 @@ class Store:
             GalleryKeyMissing, GalleryKeyWrong: they are, and the store has not the key.
         """
         assert isinstance(connection, Connection)
-        stored = get_meta(connection, "sealing")
-        if stored != self._sealing or (stored is None) != (self._cells is None):
+        stored, (known, cells) = get_meta(connection, "sealing"), self._sealed
+        if stored != known:
             cells = None if stored is None else Cells(read_sealing(connection), self.key, of=str(self.path))
-            self._sealing, self._cells = stored, cells
-            connection.cells = cells
-        else:
-            connection.cells = self._cells
+            self._sealed = stored, cells  # at once: readers and the writer hold different locks
+        connection.cells = cells
 
     @contextmanager
     def outside_transactions(self) -> Iterator[sqlite3.Connection]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,9 @@ from likeness.errors import Conflict, SpaceMismatch
 from likeness.gallery.base import StoredFace
 from likeness.gallery.embedded import people
 from likeness.gallery.embedded.erasure import tasks
-from likeness.gallery.embedded.faces import faces_after
+from likeness.gallery.embedded.faces import faces_after, write_secrets
 from likeness.gallery.embedded.schema import count_changes, get_meta, last_number, set_meta
+from likeness.gallery.embedded.sealed import read_salt, write_salt
 from likeness.gallery.identity import name_hash, photo_hash
 from likeness.gallery.stated import stated
 from likeness.gallery.trail import Line
@@ -49,7 +49,7 @@ def outline(connection: sqlite3.Connection) -> Outline:
         space=str(get_meta(connection, "space")),
         dimension=int(str(get_meta(connection, "dimension"))),
         maker=str(get_meta(connection, "maker") or ""),
-        salt=bytes(get_meta(connection, "salt")),  # type: ignore[call-overload]
+        salt=read_salt(connection),
         changes=count_changes(connection),
         last_face_id=last_number(connection, "faces"),
         unfinished=bool(tasks(connection)),
@@ -120,7 +120,8 @@ def begin(connection: sqlite3.Connection, wanted: Outline) -> None:
             "the gallery that the contents should come into has some of its own",
             hint="name a gallery that is not there yet",
         )
-    set_meta(connection, importing=wanted.token(), salt=wanted.salt, maker=wanted.maker or None)
+    set_meta(connection, importing=wanted.token(), maker=wanted.maker or None)
+    write_salt(connection, wanted.salt)
     connection.execute("DELETE FROM sqlite_sequence WHERE name = 'faces'")
     connection.execute("INSERT INTO sqlite_sequence VALUES ('faces', ?)", (wanted.last_face_id,))
 
@@ -143,7 +144,7 @@ def take_in(connection: sqlite3.Connection, rows: Rows) -> None:
     """See `Transferable.take_in`."""
     if importing(connection) is None:
         raise Conflict("no gallery's contents are coming into this one", hint="begin the import first")
-    salt = bytes(get_meta(connection, "salt"))  # type: ignore[call-overload]
+    salt = read_salt(connection)
     _take_people(connection, salt, rows.people)
     _take_faces(connection, salt, rows.faces)
     connection.executemany("INSERT OR IGNORE INTO merged VALUES (?, ?)", rows.merged)
@@ -161,10 +162,11 @@ def take_in(connection: sqlite3.Connection, rows: Rows) -> None:
 def _take_people(connection: sqlite3.Connection, salt: bytes, given: Sequence[Person]) -> None:
     for person in given:
         if connection.execute("SELECT 1 FROM people WHERE id = ?", (person.id,)).fetchone() is None:
-            facts = people.insert_facts(connection, stated(person))
+            key = last_number(connection, "people") + 1
+            facts = people.insert_facts(connection, stated(person), key, person.id)
             connection.execute(
-                "INSERT INTO people (id, name_hash, created_at, facts) VALUES (?, ?, ?, ?)",
-                (person.id, name_hash(salt, person.name), person.created_at.isoformat(), facts),
+                "INSERT INTO people (key, id, name_hash, created_at, facts) VALUES (?, ?, ?, ?, ?)",
+                (key, person.id, name_hash(salt, person.name), person.created_at.isoformat(), facts),
             )
 
 
@@ -185,10 +187,7 @@ def _take_faces(connection: sqlite3.Connection, salt: bytes, given: Sequence[Sto
         )
         if not added.rowcount:
             continue
-        box, landmarks = array("d", face.box_xyxy_px).tobytes(), array("f", face.landmarks_px).tobytes()
-        picture = (face.id, face.photo_sha256, face.source, box, landmarks, face.crop_jpeg)
-        connection.execute("INSERT INTO vectors VALUES (?, ?)", (face.id, face.embedding.tobytes()))
-        connection.execute("INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?)", picture)
+        write_secrets(connection, face.id, owner, face)
 
 
 def end(connection: sqlite3.Connection) -> None:
