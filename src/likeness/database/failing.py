@@ -7,6 +7,8 @@ from sqlalchemy.exc import DBAPIError
 _AWAY = ("08", "57P01", "57P02", "57P03", "57P05")
 """SQLSTATEs of a connection that was lost, and of a server that is ending or starting."""
 
+_LATER = ("starting up", "shutting down", "too many", "connection slots", "recovery", "terminating connection")
+
 
 def sqlstate(error: DBAPIError) -> str:
     """The five letters by which SQL names an error; empty where the server was not reached."""
@@ -17,6 +19,15 @@ def first_line(error: DBAPIError) -> str:
     """The error in its first line: what follows may quote values. Not for errors of values themselves."""
     lines = str(error.orig).strip().splitlines()
     return lines[0] if lines else type(error.orig).__name__
+
+
+def refused_to_connect(error: DBAPIError) -> bool:
+    """Whether a server answered, and lets nobody in under that name or into that database, now or later.
+
+    Before there is a connection, the driver passes on the server's words and not its SQLSTATE.
+    """
+    words = str(error.orig)
+    return "FATAL:" in words and not any(later in words for later in _LATER)
 
 
 def connection_lost(error: DBAPIError) -> bool:

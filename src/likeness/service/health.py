@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import likeness
+from likeness.addresses import masked
 from likeness.errors import GalleryMissing, LikenessError
 from likeness.gallery import open_gallery
 from likeness.gallery.base import Finding
@@ -112,6 +113,6 @@ def _gallery(settings: Settings) -> Iterator[Finding]:
             )
             yield from (Finding(f"gallery: {finding.name}", finding.ok, finding.message) for finding in gallery.check())
     except GalleryMissing:
-        yield Finding("gallery", True, f"none yet at {settings.gallery}; enrolling makes it")
+        yield Finding("gallery", True, f"none yet at {masked(settings.gallery)}; enrolling makes it")
     except LikenessError as error:
         yield Finding("gallery", False, str(error))

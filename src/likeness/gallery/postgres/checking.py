@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import Connection, text
 
 from likeness.errors import LikenessError
-from likeness.gallery.base import Finding, Gallery
+from likeness.gallery.base import Finding
 from likeness.gallery.postgres import audit, erasure, index, searching
 from likeness.gallery.postgres.faces import from_wire
 from likeness.gallery.postgres.opening import drop_left_over
@@ -19,7 +19,7 @@ from likeness.types import Vector
 _MOST_PROBES = 200
 
 
-def run(gallery: Gallery, server: Server, number: int, *, sample: int, approximate_above: int) -> list[Finding]:
+def run(server: Server, number: int, *, sample: int, approximate_above: int) -> list[Finding]:
     """See `Gallery.check`. Also finishes interrupted erasures."""
     findings: list[Finding] = []
 
@@ -37,7 +37,7 @@ def run(gallery: Gallery, server: Server, number: int, *, sample: int, approxima
     )
     look("erasures", lambda: _erasures(server, number))
     look("index", lambda: server.read(lambda connection, state: _index(connection, state, approximate_above)))
-    look("search", lambda: _recall(gallery, server, sample))
+    look("search", lambda: server.read(lambda connection, state: _recall(connection, state, sample, approximate_above)))
     return findings
 
 
@@ -120,14 +120,10 @@ def _index(connection: Connection, state: State, approximate_above: int) -> Find
     return Finding("index", True, words)
 
 
-def _recall(gallery: Gallery, server: Server, sample: int) -> Finding:
+def _recall(connection: Connection, state: State, sample: int, approximate_above: int) -> Finding:
     """The first ten people of search as people get it, against reading all vectors."""
-
-    def work(connection: Connection, state: State) -> tuple[Vector, list[list[float]]]:
-        probes = _sample(connection, state, min(sample, _MOST_PROBES))
-        exact = searching.search(connection, state, searching.Question(probes, 10), indexed=False)
-        return probes, [[hit.similarity for hit in hits] for hits in exact]
-
-    probes, wanted = server.read(work)
-    got = [[hit.similarity for hit in hits] for hits in gallery.search(probes, 10)] if len(probes) else []
+    asked = searching.Question(_sample(connection, state, min(sample, _MOST_PROBES)), 10)
+    indexed = index.is_used(connection, state, approximate_above)
+    found = [searching.search(connection, state, asked, indexed=through) for through in (indexed, False)]
+    got, wanted = ([[hit.similarity for hit in hits] for hits in answers] for answers in found)
     return recall_finding(got, wanted)

@@ -92,14 +92,15 @@ def _people_for(connection: Connection, state: State, faces: Sequence[NewFace]) 
     """Name key → person, creating who is missing and noting what the faces state about consent."""
     wanted = stated_by(faces)
     owners = people.find_by_names(connection, state, [name for name, _ in wanted.values()])
-    for folded, (name, changes) in wanted.items():
-        if folded not in owners:
-            owners[folded] = people.insert(connection, state, with_changes(Facts(name), changes))
-            continue
-        before = stated(owners[folded].person)
-        after = with_changes(before, changes)
+    for folded, record in owners.items():
+        before = stated(record.person)
+        after = with_changes(before, wanted[folded][1])
         if after != before:
-            people.change(connection, state, owners[folded], after)
+            people.change(connection, state, record, after)
+    missing = [name_and_changes for folded, name_and_changes in wanted.items() if folded not in owners]
+    if missing:
+        people.insert(connection, state, [with_changes(Facts(name), changes) for name, changes in missing])
+        owners |= people.find_by_names(connection, state, [name for name, _ in missing])
     return owners
 
 

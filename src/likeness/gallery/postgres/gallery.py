@@ -113,7 +113,7 @@ class PostgresGallery(Gallery, Transferable):
 
     def info(self) -> GalleryInfo:  # noqa: D102
         def work(connection: Connection, state: State) -> GalleryInfo:
-            counts = {part: transfer.held(connection, state, part).rows for part in ("people", "faces", "snapshots")}
+            kept = transfer.held(connection, state, "snapshots").rows
             built = index.is_built(connection, state)
             version = connection.execute(
                 text("SELECT current_setting('server_version'), extversion FROM pg_extension WHERE extname = 'vector'")
@@ -123,14 +123,14 @@ class PostgresGallery(Gallery, Transferable):
                 engine="postgresql",
                 space=state.space,
                 dimension=state.dimension,
-                people=counts["people"],
-                faces=counts["faces"],
+                people=people.count(connection, state),
+                faces=state.faces,  # counting them takes long where they are many, and this is asked before each answer
                 index=index.NAME if built and state.faces > self._approximate_above else "exact",
                 bytes_on_disk=bytes_on_disk(connection, state),
                 details={
                     "gallery": self._server.name,
                     "server": None if version is None else f"PostgreSQL {version[0]}, pgvector {version[1]}",
-                    "snapshots": counts["snapshots"],
+                    "snapshots": kept,
                     "events": audit.written(connection, state),
                     "changes": state.changes,
                     "index_pays_above": self._approximate_above,
@@ -164,7 +164,10 @@ class PostgresGallery(Gallery, Transferable):
             other = people.find_by_name(connection, state, facts.name)
             if other is not None:
                 raise PersonExists(f"somebody is called {other.person.name!r} already ({other.person.id})")
-            return people.insert(connection, state, facts).person
+            people.insert(connection, state, [facts])
+            made = people.find_by_name(connection, state, facts.name)
+            assert made is not None  # in the same transaction
+            return made.person
 
         return self._server.write(work)
 
@@ -192,7 +195,7 @@ class PostgresGallery(Gallery, Transferable):
         def work(connection: Connection, state: State) -> list[list[Hit]]:
             if (state.space, state.dimension) != (self._space, self._dimension):
                 raise self._reembedded(state, self._space)
-            indexed = state.faces > self._approximate_above and index.is_built(connection, state)
+            indexed = index.is_used(connection, state, self._approximate_above)
             return searching.search(connection, state, asked, indexed=indexed)
 
         return self._server.read(work)
@@ -303,7 +306,7 @@ class PostgresGallery(Gallery, Transferable):
         return self.info().index
 
     def check(self, *, sample: int = 1000) -> list[Finding]:  # noqa: D102
-        return checking.run(self, self._server, self._id, sample=sample, approximate_above=self._approximate_above)
+        return checking.run(self._server, self._id, sample=sample, approximate_above=self._approximate_above)
 
     def record(self, action: str, *, actor: str, person_id: str | None = None, **details: object) -> None:  # noqa: D102
         self._server.append(

@@ -35,6 +35,11 @@ def is_built(connection: Connection, state: State) -> bool:
     return _state_of(connection, state) is True
 
 
+def is_used(connection: Connection, state: State, approximate_above: int) -> bool:
+    """Whether searches go through the index."""
+    return state.faces > approximate_above and is_built(connection, state)
+
+
 def _state_of(connection: Connection, state: State) -> bool | None:
     """True for an index that is whole, False for one whose making was interrupted, None for none."""
     return connection.execute(

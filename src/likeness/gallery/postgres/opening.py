@@ -100,7 +100,7 @@ def need_pgvector(server: Server) -> None:
         if sqlstate(error) == "42501":
             raise StorageError(
                 f"the user of {server.address} may not install pgvector in the database",
-                hint="let the database's owner run: CREATE EXTENSION vector",
+                hint="let a superuser of the server run, in that database: CREATE EXTENSION vector",
             ) from error
         if sqlstate(error) not in ("23505", "42710"):  # another process is installing it
             raise

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from likeness.errors import PersonExists, PersonNotFound
 from likeness.gallery.identity import name_hash, name_key, new_person_id
 from likeness.gallery.postgres.server import State
-from likeness.gallery.stated import Facts
+from likeness.gallery.stated import Facts, stated
 from likeness.types import Consent, Person
 
 _SELECT = """
@@ -87,6 +87,12 @@ def list_people(
     return [_record(row).person for row in rows]
 
 
+def count(connection: Connection, state: State) -> int:
+    """How many people there are."""
+    counted = text("SELECT count(*) FROM gallery_people WHERE gallery = :gallery")
+    return int(connection.execute(counted, {"gallery": state.id}).scalar_one())
+
+
 def people_after(connection: Connection, state: State, after: str, limit: int) -> list[Person]:
     """The next people after an id, in order of id."""
     rows = connection.execute(
@@ -96,25 +102,24 @@ def people_after(connection: Connection, state: State, after: str, limit: int) -
     return [_record(row).person for row in rows]
 
 
-def insert(
-    connection: Connection,
-    state: State,
-    facts: Facts,
-    *,
-    person_id: str | None = None,
-    created_at: datetime | None = None,
-) -> Record:
-    """Add a person, with an id and a time of their own where they come from elsewhere."""
-    values = _values(state, facts) | {
-        "gallery": state.id,
-        "id": person_id or new_person_id(),
-        "created_at": created_at or datetime.now(UTC),
-    }
-    row = connection.execute(text(_INSERT + " RETURNING key"), values).one()
-    person = Person(
-        values["id"], facts.name, 0, values["created_at"], dict(facts.profile), facts.consent, facts.retain_until
-    )
-    return Record(int(row[0]), person)
+def insert(connection: Connection, state: State, given: Sequence[Facts]) -> None:
+    """Add people, each with a new id."""
+    at = datetime.now(UTC)
+    take_in(connection, state, [_person(new_person_id(), facts, at) for facts in given])
+
+
+def _person(person_id: str, facts: Facts, at: datetime) -> Person:
+    return Person(person_id, facts.name, 0, at, dict(facts.profile), facts.consent, facts.retain_until)
+
+
+def take_in(connection: Connection, state: State, given: Sequence[Person]) -> None:
+    """Write people with the ids and times that they have."""
+    rows = [
+        _values(state, stated(person)) | {"gallery": state.id, "id": person.id, "created_at": person.created_at}
+        for person in given
+    ]
+    if rows:
+        connection.execute(text(_INSERT), rows)
 
 
 def change(connection: Connection, state: State, record: Record, facts: Facts) -> None:

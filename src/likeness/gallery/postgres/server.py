@@ -18,7 +18,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from likeness.addresses import masked
-from likeness.database import Timeouts, connection_lost, first_line, postgres_engine, sqlstate
+from likeness.database import (
+    Timeouts,
+    connection_lost,
+    first_line,
+    postgres_engine,
+    refused_to_connect,
+    sqlstate,
+)
 from likeness.errors import (
     GalleryBusy,
     GalleryMissing,
@@ -197,12 +204,12 @@ class Server:
             )
         if state in ("53100", "53200"):
             return StorageFull(f"no space is left for {at}", hint="free some space; nothing of this call was stored")
-        if state == "3D000":
-            return StorageRefused(f"{at}: {first_line(error)}", hint="make the database first: createdb")
         if state == "25006":
             return StorageError(f"{at} may only be read, not changed", hint="name the primary server, not a copy of it")
         if state.startswith("28") or state == "42501":
             return StorageRefused(f"{at}: {first_line(error)}", hint="check the user, the password and what is granted")
+        if not state and refused_to_connect(error):
+            return StorageRefused(f"{at}: {first_line(error)}", hint="check the database, the user and the password")
         if connection_lost(error):
             words = f"the gallery at {at} does not answer: {first_line(error)}"
             return GalleryUnreachable(words, hint="is the server running, and the address right?")

@@ -11,7 +11,6 @@ from likeness.errors import Conflict, SpaceMismatch
 from likeness.gallery.postgres import audit, faces, people
 from likeness.gallery.postgres.erasure import tasks, this_host
 from likeness.gallery.postgres.server import State
-from likeness.gallery.stated import stated
 from likeness.gallery.transfer import (
     FIRST,
     Held,
@@ -136,9 +135,7 @@ def take_in(connection: Connection, state: State, rows: Rows) -> None:
         raise Conflict("no gallery's contents are coming into this one", hint="begin the import first")
     here = {"gallery": state.id}
     known = _known_people(connection, state, [person.id for person in rows.people])
-    for person in rows.people:
-        if person.id not in known:
-            people.insert(connection, state, stated(person), person_id=person.id, created_at=person.created_at)
+    people.take_in(connection, state, [person for person in rows.people if person.id not in known])
     if rows.faces:
         faces.take_in(connection, state, rows.faces)
     _insert(connection, "merged (gallery, source_id, into_id)", [here | one._asdict() for one in rows.merged])

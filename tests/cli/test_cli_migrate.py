@@ -1,0 +1,58 @@
+"""`likeness gallery migrate`, and the switch in the settings file."""
+
+from __future__ import annotations
+
+import tomllib
+from uuid import uuid4
+
+import pytest
+
+from likeness.cli.gallery_migrate import write_setting
+from likeness.errors import SettingsError
+
+
+@pytest.fixture
+def target(postgres_database) -> str:
+    return f"{postgres_database}&gallery={uuid4().hex}"
+
+
+def test_a_gallery_is_migrated_and_the_settings_file_names_the_new_one(
+    cli, gallery_path, target, names, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("LIKENESS_GALLERY")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "likeness.toml"
+    file.write_text(f'# our own\nfmr = 0.001 # strict\ngallery = "{gallery_path}"\nthreads = 1\n')
+    file.chmod(0o600)
+    [done] = cli("gallery", "migrate", gallery_path, target, "--switch", "--json").lines
+    assert (done["people"], done["switched"]) == (len(names), str(file.relative_to(tmp_path)))
+    assert file.read_text() == f'# our own\nfmr = 0.001 # strict\ngallery = "{target}"\nthreads = 1\n'
+    assert file.stat().st_mode & 0o777 == 0o600
+    [info] = cli("gallery", "info", "--json").lines
+    assert (info["engine"], info["people"]) == ("postgresql", len(names))
+    assert "compared" in cli("gallery", "migrate", target, tmp_path / "back.gallery").out
+    again = cli("gallery", "migrate", gallery_path, target)
+    assert again.code != 0
+    assert "already" in again.err
+
+
+def test_switching_is_refused_before_the_copy_where_no_file_decides(cli, gallery_path, target, tmp_path, monkeypatch):
+    done = cli("gallery", "migrate", gallery_path, target, "--switch")
+    assert (done.code, "LIKENESS_GALLERY" in done.err) == (2, True)
+    monkeypatch.delenv("LIKENESS_GALLERY")
+    monkeypatch.chdir(tmp_path)
+    done = cli("gallery", "migrate", gallery_path, target, "--switch")
+    assert (done.code, "there is none" in done.err) == (2, True)
+    assert cli("gallery", "info", "--gallery", target).code == 4
+
+
+def test_a_setting_is_added_where_it_is_not_there_and_odd_files_are_left_alone(tmp_path):
+    file = tmp_path / "likeness.toml"
+    file.write_text("fmr = 0.001\n")
+    write_setting(file, "gallery", 'a "quoted" \\ path')
+    assert tomllib.loads(file.read_text()) == {"gallery": 'a "quoted" \\ path', "fmr": 0.001}
+    odd = 'gallery = """\nover\nlines"""\n'
+    file.write_text(odd)
+    with pytest.raises(SettingsError):
+        write_setting(file, "gallery", "new")
+    assert file.read_text() == odd
