@@ -5,7 +5,7 @@ ARG PYTHON=3.13-slim-bookworm
 
 FROM python:${PYTHON} AS build
 # Which extras are installed; the flow of refreshes needs flows, which brings torch, and an image of its own.
-ARG EXTRAS=ui,worker,postgres,redis,sqs,s3,watch,bot,ann
+ARG EXTRAS=ui,worker,postgres,elastic,redis,sqs,s3,watch,bot,ann,encryption
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv --without-pip /opt/likeness
 WORKDIR /build

@@ -55,7 +55,8 @@ END
 postgres=postgresql://likeness:$(cat "$folder/postgres_likeness")@postgres:5432/likeness
 case $gallery in
 postgres) address=$postgres ;;
-elastic) address=elasticsearch://elastic:$(cat "$folder/elastic_password")@elasticsearch:9200/likeness ;;
+elastic) # without TLS, as it is reached on the inner network alone
+    address="elasticsearch://elastic:$(cat "$folder/elastic_password")@elasticsearch:9200/likeness?allow_plain=yes" ;;
 esac
 keep likeness.toml << END
 gallery = "$address"

@@ -16,6 +16,8 @@ import pytest
 import yaml
 from deployed import DEPLOY, HEALTH, commands_in, expect_command, expect_settings, health_paths, interpolated
 
+from likeness.gallery.elastic.address import parse
+
 FILES = ("compose.yaml", "compose.single.yaml")
 EXCEPTIONS = {
     ("elasticsearch", "read_only"): "it writes its keystore beside its configuration",
@@ -169,7 +171,9 @@ def test_secrets_are_made_at_random_kept_and_nobody_elses(secrets, tmp_path):
     random = {name for name, text in made.items() if re.fullmatch(r"[A-Za-z0-9]{32}", text)}
     assert len(random) == 7
     assert all((other / name).read_text("utf-8") != made[name] for name in random)
-    assert (other / "likeness.toml").read_text("utf-8").startswith('gallery = "elasticsearch')
+    elastic = parse(expect_settings({}, config=str(other / "likeness.toml")).gallery, {})
+    assert elastic.nodes == ("http://elasticsearch:9200",)
+    assert elastic.login == ("elastic", (other / "elastic_password").read_text("utf-8"))
 
 
 def test_no_password_stands_in_a_compose_file():

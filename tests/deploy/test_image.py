@@ -185,6 +185,10 @@ def test_a_worker_runs_there_too_and_answers_prometheus_on_the_address_that_is_g
     port = free_port()
     command = ("worker", "--metrics-host", "127.0.0.2", "--metrics-port", str(port))
     with confined(tmp_path, *command) as (process, _):
+        assert process.stderr is not None
+        for line in process.stderr:  # from then on it ends in order
+            if line.startswith("Working"):
+                break
         said = asked(f"http://127.0.0.2:{port}/metrics", process)
         assert 'likeness_queue_up{queue="detect"} 1.0' in said
         with pytest.raises(OSError, match="refused"):
