@@ -12,9 +12,18 @@ import pytest
 import sqlalchemy as sa
 from gallery_oracle import DIMENSION, SPACE, new_face, photo, unit
 
-from likeness.errors import Conflict, GalleryBusy, GalleryCorrupt, GalleryMissing, PersonNotFound, SpaceMismatch
+from likeness.errors import (
+    Conflict,
+    GalleryBusy,
+    GalleryCorrupt,
+    GalleryKeyMissing,
+    GalleryMissing,
+    PersonNotFound,
+    SpaceMismatch,
+)
 from likeness.gallery import migration, open_gallery
 from likeness.gallery.base import PhotoNote
+from likeness.gallery.keys import OwnerKey
 from likeness.types import Consent
 
 EVERYTHING = 10_000
@@ -191,3 +200,24 @@ def test_galleries_that_cannot_be_copied_into_one_another_are_refused(source, po
         pass
     with pytest.raises(SpaceMismatch):
         migration.migrate(source, str(tmp_path / "other"), actor="tests")
+
+
+def test_an_encrypted_gallery_stays_so_unless_it_may_be_plain(source, postgres_uri, tmp_path):
+    key = OwnerKey(b"k" * 32, "a test")
+    sealed = str(tmp_path / "sealed.gallery")
+    migration.migrate(source, sealed, actor="tests", key=key)
+    with pytest.raises(GalleryKeyMissing):
+        open_gallery(sealed)
+    with pytest.raises(Conflict, match="not encrypted"):
+        migration.migrate(sealed, postgres_uri, actor="tests", key=key)
+    migration.migrate(sealed, postgres_uri, actor="tests", key=key, plain=True)
+    with open_gallery(source) as first, open_gallery(postgres_uri, key=key) as second:
+        expect_same(contents(first), contents(second))
+        copy = second.snapshot(tmp_path / "copy")
+    with pytest.raises(GalleryKeyMissing):
+        open_gallery(copy)
+    with open_gallery(source) as first, open_gallery(copy, key=key) as third:
+        expect_same(contents(first), contents(third))
+    with open_gallery(postgres_uri) as second:
+        purged = second.remove(second.person("Ann").id).snapshots_purged
+    assert set(purged) == {str(tmp_path / "old.snapshot"), str(copy)}, "erasing needs no key"

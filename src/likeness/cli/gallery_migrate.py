@@ -27,10 +27,13 @@ from likeness.cli.output import counted
     metavar="N",
     help="Faces that are read back, and searched for on both.",
 )
+@click.option(
+    "--plain", is_flag=True, help="Also from an encrypted gallery to a server, which encrypts by other means."
+)
 @progress_option
 @common_options
 @click.pass_obj
-def migrate(flags: Flags, source: str, target: str, switch: bool, sample: int) -> None:
+def migrate(flags: Flags, source: str, target: str, switch: bool, sample: int, plain: bool) -> None:
     """Copy a gallery to another engine with all that it holds, and compare.
 
     FROM and TO are addresses as the setting `gallery` has them: a path, or scheme://… of a server. Ids, pictures,
@@ -40,11 +43,12 @@ def migrate(flags: Flags, source: str, target: str, switch: bool, sample: int) -
     when TO has proved itself, for it still holds everybody.
     """
     from likeness.addresses import masked
+    from likeness.gallery.keys import key_of
     from likeness.gallery.migration import migrate as copy
 
-    file = _file_to_switch(flags) if switch else None
+    file, key = _file_to_switch(flags) if switch else None, key_of(flags.settings)
     with flags.output.progress("migrating") as progress:
-        done = copy(source, target, actor=actor(), sample=sample, progress=progress)
+        done = copy(source, target, actor=actor(), sample=sample, key=key, plain=plain, progress=progress)
     if file is not None:
         write_setting(file, "gallery", target)
     if flags.output.as_json:

@@ -17,6 +17,8 @@ from likeness.addresses import masked
 from likeness.errors import Conflict, GalleryBusy, GalleryCorrupt, SettingsError
 from likeness.gallery import open_gallery
 from likeness.gallery.base import Gallery, Hit, StoredFace, ignore_progress
+from likeness.gallery.keys import OwnerKey
+from likeness.gallery.sealing import Sealable
 from likeness.gallery.transfer import FIRST, PARTS, Outline, Part, Transferable
 
 _PAGE = 500
@@ -53,9 +55,14 @@ def migrate(
     *,
     actor: str,
     sample: int = 200,
+    key: OwnerKey | None = None,
+    plain: bool = False,
     progress: Callable[[int, int], None] = ignore_progress,
 ) -> Migrated:
     """Copy a gallery with all that is its, and compare; `progress` is told (rows there, rows in all).
+
+    With the owner's `key` a source that is encrypted opens, and a target that is new is encrypted; one of an engine
+    that leaves this to its server is taken only if it may be `plain`.
 
     Raises:
         GalleryMissing: there is no source.
@@ -65,13 +72,18 @@ def migrate(
         GalleryCorrupt: the source's audit trail is not whole, or what came is not what was sent.
     """
     with ExitStack() as stack:
-        source = stack.enter_context(open_gallery(source_uri, create=False))
+        source = stack.enter_context(open_gallery(source_uri, create=False, key=key))
         giver = _transferable(source, source_uri)
         outline = giver.outline()
         _expect_well(source, outline, source_uri)
         target = stack.enter_context(
-            open_gallery(target_uri, space=outline.space, dimension=outline.dimension, unfinished=True)
+            open_gallery(target_uri, space=outline.space, dimension=outline.dimension, unfinished=True, key=key)
         )
+        if key is not None and not plain and not isinstance(target, Sealable):
+            raise Conflict(
+                f"a key is set, but galleries at {masked(target_uri)} are not encrypted with it",
+                hint="where the server's disks are encrypted, or nothing need be: --plain",
+            )
         taker = _transferable(target, target_uri)
         if taker.importing() is None and taker.outline().salt == outline.salt:
             raise Conflict(

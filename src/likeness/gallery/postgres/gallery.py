@@ -34,6 +34,7 @@ from likeness.gallery.base import (
     ignore_progress,
 )
 from likeness.gallery.identity import clean_name
+from likeness.gallery.keys import OwnerKey
 from likeness.gallery.postgres import (
     audit,
     checking,
@@ -68,8 +69,11 @@ def open_postgres(
     create: bool,
     approximate_above: int = APPROXIMATE_ABOVE,
     timeouts: Timeouts | None = None,
+    key: OwnerKey | None = None,
 ) -> PostgresGallery:
     """Open or create the gallery at `postgresql://user:password@host/database?gallery=name`; see `open_gallery`.
+
+    What is on the server is encrypted by the server, or by its disks; the owner's `key` encrypts snapshots.
 
     Raises:
         SettingsError: it is no address of a database, or no name of a gallery.
@@ -82,7 +86,9 @@ def open_postgres(
     server = Server(str(uri), name, timeouts=timeouts)
     try:
         state = prepare(server, space=space, dimension=dimension, create=create)
-        return PostgresGallery(server, state, space=space, dimension=dimension, approximate_above=approximate_above)
+        return PostgresGallery(
+            server, state, space=space, dimension=dimension, approximate_above=approximate_above, key=key
+        )
     except BaseException:
         server.close()
         raise
@@ -92,9 +98,16 @@ class PostgresGallery(Gallery, Transferable):
     """See `likeness.gallery.base.Gallery` and `likeness.gallery.transfer.Transferable`. Made by `open_postgres`."""
 
     def __init__(
-        self, server: Server, state: State, *, space: str | None, dimension: int | None, approximate_above: int
+        self,
+        server: Server,
+        state: State,
+        *,
+        space: str | None,
+        dimension: int | None,
+        approximate_above: int,
+        key: OwnerKey | None,
     ) -> None:
-        self._server = server
+        self._server, self._key = server, key
         self._approximate_above = approximate_above
         self._id, self._space, self._dimension = state.id, state.space, state.dimension
         if space is not None and (space != state.space or dimension not in (None, state.dimension)):
@@ -286,7 +299,7 @@ class PostgresGallery(Gallery, Transferable):
         )
 
     def snapshot(self, target: str | Path | None = None) -> Path:  # noqa: D102
-        return snapshots.make(self._server, self._id, target)
+        return snapshots.make(self._server, self._id, target, key=self._key)
 
     def reembed(  # noqa: D102
         self,

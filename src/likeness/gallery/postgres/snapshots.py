@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from platformdirs import user_data_path
 from sqlalchemy import Connection, text
 
 from likeness.errors import Conflict, NotFound
-from likeness.gallery.embedded import open_embedded
+from likeness.gallery.copies import write_copy
 from likeness.gallery.embedded.snapshots import UNFINISHED, discard_unfinished, mount_of
+from likeness.gallery.keys import OwnerKey
 from likeness.gallery.postgres import transfer
 from likeness.gallery.postgres.erasure import this_host
 from likeness.gallery.postgres.server import CONSISTENT, Server, State
-from likeness.gallery.transfer import FIRST, PARTS
-from likeness.sqlite import create_private, mapped_errors, sync_file
-
-_PAGE = 500
+from likeness.sqlite import mapped_errors, sync_file
 
 
-def make(server: Server, gallery: int, target: str | Path | None) -> Path:
+def make(server: Server, gallery: int, target: str | Path | None, *, key: OwnerKey | None = None) -> Path:
     """See `Gallery.snapshot`. Without a target: in the folder of this user's data, named after gallery and time.
+
+    With the owner's `key` the copy is encrypted.
 
     Raises:
         Conflict: there is a file at the target.
@@ -43,7 +44,7 @@ def make(server: Server, gallery: int, target: str | Path | None) -> Path:
         # Remembered before it exists: should this process be killed, the file is still known.
         _remember(server, [aside, path])
         try:
-            _copy(server, aside)
+            _copy(server, aside, key)
             sync_file(aside)
             aside.replace(path)
             sync_file(path)
@@ -94,19 +95,8 @@ def _forget(server: Server, paths: list[Path]) -> None:
     server.append(work)
 
 
-def _copy(server: Server, target: Path) -> None:
-    create_private(target)
+def _copy(server: Server, target: Path, key: OwnerKey | None) -> None:
     with server.errors(), server.engine.connect() as plain:
         connection = plain.execution_options(**CONSISTENT)
         state = server.state(connection)
-        outline = transfer.outline(connection, state)
-        with open_embedded(target, space=state.space, dimension=state.dimension, create=True) as copy:
-            copy.begin_import(outline)
-            for part in PARTS:
-                if part == "snapshots":
-                    continue  # the copy stands alone: it has none of its own
-                after = FIRST[part]
-                while rows := transfer.export(connection, state, part, after, _PAGE):
-                    copy.take_in(rows)
-                    after = rows.last()
-            copy.end_import()
+        write_copy(target, transfer.outline(connection, state), partial(transfer.export, connection, state), key=key)
