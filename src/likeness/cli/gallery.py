@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from likeness.cli.flags import Flags, common_options, progress_option
+from likeness.cli.gallery_key import COMMANDS as KEY_COMMANDS
 from likeness.cli.gallery_migrate import migrate
 from likeness.cli.output import plain
 
@@ -22,7 +23,7 @@ UNWELL = 7
 @click.group()
 @common_options
 def gallery() -> None:
-    """Look after the gallery: its facts, its health, copies, and embeddings made anew."""
+    """Look after the gallery: its facts, its health, copies, encryption, and embeddings made anew."""
 
 
 @gallery.command()
@@ -151,6 +152,8 @@ def build_index(flags: Flags) -> None:
 
 
 gallery.add_command(migrate)
+for command in KEY_COMMANDS:
+    gallery.add_command(command)
 
 
 def _worded(value: object) -> str:

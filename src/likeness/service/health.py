@@ -16,6 +16,7 @@ from likeness.addresses import masked
 from likeness.errors import GalleryMissing, LikenessError
 from likeness.gallery import open_gallery
 from likeness.gallery.base import Finding
+from likeness.gallery.keys import key_of
 from likeness.recognizer import Recognizer
 from likeness.service.models import all_models
 from likeness.settings import Settings
@@ -106,7 +107,7 @@ def _runs(settings: Settings, say: Callable[[str], None]) -> Finding:
 
 def _gallery(settings: Settings) -> Iterator[Finding]:
     try:
-        with open_gallery(settings.gallery, create=False) as gallery:
+        with open_gallery(settings.gallery, create=False, key=key_of(settings)) as gallery:
             info = gallery.info()
             yield Finding(
                 "gallery", True, f"{info.uri}: {info.people:,} people, {info.faces:,} faces, space {info.space}"

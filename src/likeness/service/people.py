@@ -11,6 +11,7 @@ from typing import Any
 from likeness.errors import InputError, PictureNotFound, SettingsError
 from likeness.gallery import Gallery, open_gallery
 from likeness.gallery.base import Finding, ignore_progress
+from likeness.gallery.keys import key_of
 from likeness.recognizer import CANDIDATES, Recognizer, Source
 from likeness.service.choosing import Pick
 from likeness.service.enrolled import face_of
@@ -64,13 +65,14 @@ def open_people(
     Raises:
         GalleryMissing: it does not exist, and `create` is false.
         SpaceMismatch: it holds vectors of another model; the hint names the command that re-embeds it.
+        GalleryKeyMissing, GalleryKeyWrong: it is encrypted, with another key than the settings name.
     """
     recognizer = recognizer or Recognizer(settings, say=say)
-    uri = recognizer.settings.gallery
+    uri, key = recognizer.settings.gallery, key_of(recognizer.settings)
     if with_model:
-        gallery = open_gallery(uri, space=recognizer.space, dimension=recognizer.dimension, create=create)
+        gallery = open_gallery(uri, space=recognizer.space, dimension=recognizer.dimension, create=create, key=key)
     else:
-        gallery = open_gallery(uri, create=False)
+        gallery = open_gallery(uri, create=False, key=key)
     return People(gallery, recognizer, actor=actor, say=say)
 
 

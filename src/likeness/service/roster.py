@@ -16,6 +16,7 @@ import numpy as np
 from likeness.errors import InputError, LikenessError, PictureNotFound, StorageError
 from likeness.gallery import Gallery
 from likeness.gallery.base import StoredFace, TrailCheck
+from likeness.gallery.keys import key_of
 from likeness.profiles import Profile, open_lookup
 from likeness.profiles.lookup import cache_of
 from likeness.recognizer import Recognizer
@@ -69,7 +70,10 @@ class Roster(AbstractContextManager["Roster"]):
         self.gallery, self.recognizer, self.actor = gallery, recognizer, actor
         self.elsewhere = Elsewhere()
         self.media = open_media(recognizer.settings.storage)
-        self._readonly = bool(gallery.info().details.get("readonly", False))
+        details = gallery.info().details
+        self._readonly = bool(details.get("readonly", False))
+        if key_of(recognizer.settings) is not None and not details.get("encrypted", False):
+            say("A key is set, but the gallery is not encrypted: `likeness gallery encrypt` does that.")
         if self._readonly:
             say("The gallery is read-only: what is asked of it is not written into its audit trail.")
 
@@ -301,6 +305,10 @@ class Roster(AbstractContextManager["Roster"]):
     def note_refused(self, counts: Mapping[str, object]) -> None:
         """Write down how many requests a door refused, by reason; holds ids of keys, and nothing about who asked."""
         self._record("refused", None, **counts)
+
+    def note(self, action: str, **details: object) -> None:
+        """Write down what was done to the gallery as a whole; the details name nobody."""
+        self._record(action, None, **details)
 
     def check_trail(self, *, sealed: str | None = None) -> TrailCheck:
         """Whether the audit trail is whole, and goes on from an earlier seal.
