@@ -22,7 +22,7 @@ done
     docker logs "$name"
     exit 1
 }
-curl --fail --silent --header "x-api-key: $key" --form photos=@samples/group.jpg http://127.0.0.1:8765/v1/describe |
+curl --fail --silent --header "x-api-key: $key" --form photo=@samples/group.jpg http://127.0.0.1:8765/v1/faces |
     grep -q box
 docker stop --time 40 "$name" > /dev/null
 code=$(docker inspect --format '{{.State.ExitCode}}' "$name")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from deployed import DEPLOY, ROOT, commands_in, expect_command, expect_settings
+from deployed import DEPLOY, ROOT, commands_in, expect_command, expect_settings, health_paths
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -145,3 +145,15 @@ def test_a_script_for_developers_has_nothing_that_shellcheck_minds(script):
     done = run(str(TOOLS / "shellcheck"), str(script))
     assert done.returncode == 0, done.stdout
     assert os.access(script, os.R_OK)
+
+
+def test_the_image_is_asked_what_the_server_answers():
+    from likeness.server.app import NATIVE
+
+    text = (ROOT / "scripts" / "dev" / "smoke_image.sh").read_text("utf-8")
+    routes = {(method, route.path) for router in NATIVE for route in router.routes for method in route.methods}
+    assert health_paths([text]) == {"/v1/faces"}
+    assert ("POST", "/v1/faces") in routes
+    for words in commands_in(text.replace('"$image" ', "likeness ")):
+        expect_command(words)
+    assert "serve --ui --host 0.0.0.0" in text
