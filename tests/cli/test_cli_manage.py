@@ -263,13 +263,13 @@ def test_the_audit_trail_says_counts_and_the_json_has_all_ids(cli, names, galler
 
 
 def test_the_audit_trail_is_verified_and_its_seal_shows_later_whether_it_goes_on(cli, names, gallery_path):
-    done = cli("audit", "--verify")
+    done = cli("audit", "verify")
     lines = len(cli("audit", "--json").lines)
     assert (done.code, done.out.startswith(f"whole: {lines} lines")) == (0, True)
-    seal = cli("audit", "--verify", "--json").lines[0]["seal"]
+    seal = cli("audit", "verify", "--json").lines[0]["seal"]
     assert seal in done.out
     cli("people", "show", names[0])
-    assert cli("audit", "--sealed", seal).code == 0
+    assert cli("audit", "verify", "--sealed", seal).code == 0
     actor = cli("audit", "--json").lines[-1]["actor"]
     assert [line["action"] for line in cli("audit", "--actor", actor, "--json").lines] == ["show"]
     connection = sqlite3.connect(gallery_path)
@@ -277,9 +277,9 @@ def test_the_audit_trail_is_verified_and_its_seal_shows_later_whether_it_goes_on
     connection.execute("UPDATE events SET actor = 'nobody' WHERE id = 1")
     connection.commit()
     connection.close()
-    done = cli("audit", "--verify")
+    done = cli("audit", "verify")
     assert (done.code, "NOT WHOLE: line 1" in done.out) == (7, True)
-    done = cli("audit", "--sealed", "nonsense")
+    done = cli("audit", "verify", "--sealed", "nonsense")
     assert (done.code, "no seal" in done.err) == (2, True)
 
 

@@ -17,26 +17,25 @@ if TYPE_CHECKING:
 SHOWN = 3
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--after", type=int, default=0, metavar="ID", help="Only events after the one with this number.")
 @click.option("--person", metavar="PERSON", help="Only events about this person, a name or an id.")
 @click.option("--actor", metavar="ACTOR", help="Only events of this actor, such as key:ID of an API key.")
-@click.option(
-    "--verify", "verify_it", is_flag=True, help="Show no events but whether the trail is whole, and its seal."
-)
-@click.option("--sealed", metavar="SEAL", help="Verify, also against a seal that was shown earlier.")
+@click.option("--verify", "verify_it", is_flag=True, hidden=True, help="As `likeness audit verify`.")
+@click.option("--sealed", metavar="SEAL", hidden=True, help="As `likeness audit verify --sealed`.")
 @common_options
-@click.pass_obj
-def audit(flags: Flags, after: int, person: str | None, actor: str | None, verify_it: bool, sealed: str | None) -> int:
+@click.pass_context
+def audit(
+    ctx: click.Context, after: int, person: str | None, actor: str | None, verify_it: bool, sealed: str | None
+) -> int:
     """Show the gallery's audit trail: who did what to whom, when.
 
     It holds ids, never names. Long lists of ids are shortened here; --json prints them whole. An actor is cli:ACCOUNT,
     key:ID of an API key (`likeness keys list`), api:local without one, or api, the server itself.
-
-    Each line is sealed by a hash over the line before it, so that --verify sees a line that was changed or is missing.
-    Whoever may write the gallery's file can write the whole trail anew: keep the seal that --verify shows somewhere
-    else, and give it as --sealed later. Exit code 7 if the trail is not whole.
     """
+    if ctx.invoked_subcommand is not None:
+        return 0
+    flags = ctx.ensure_object(Flags)
     with flags.people(with_model=False) as opened:
         gallery = opened.gallery
         if verify_it or sealed is not None:
@@ -56,6 +55,21 @@ def audit(flags: Flags, after: int, person: str | None, actor: str | None, verif
                     f"{'; '.join(facts)}".rstrip()
                 )
     return 0
+
+
+@audit.command()
+@click.option("--sealed", metavar="SEAL", help="Also against a seal that was shown earlier.")
+@common_options
+@click.pass_obj
+def verify(flags: Flags, sealed: str | None) -> int:
+    """Say whether the audit trail is whole, and show its seal.
+
+    Each line is sealed by a hash over the line before it, so that a line which was changed, or is missing, shows.
+    Whoever may write the gallery can write the whole trail anew: keep the seal that is shown somewhere else, and give
+    it as --sealed later. Exit code 7 if the trail is not whole, or not the one that was sealed.
+    """
+    with flags.people(with_model=False) as opened:
+        return _verified(flags, opened.check_trail(sealed=sealed))
 
 
 def _verified(flags: Flags, checked: TrailCheck) -> int:
