@@ -25,7 +25,7 @@ _KINDS = ("int8_hnsw", "hnsw", "int4_hnsw", "bbq_hnsw", "int8_flat", "flat")
 _LIMITS = {
     "timeout": (0.1, 600.0),
     "patience": (0.1, 3600.0),
-    "lease": (0.5, 3600.0),
+    "lease": (0.1, 3600.0),
     "shards": (1, 1024),
     "m": (2, 512),
     "ef_construction": (1, 3200),

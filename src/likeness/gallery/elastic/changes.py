@@ -53,6 +53,7 @@ class Plan:
     def journal(self) -> dict[str, Any]:
         """As it is kept until it is carried out."""
         return {
+            "last_face": self.head.get("last_face", 0),
             "fresh": [(one.into, one.id) for one in self.fresh],
             "old": [list(one) for one in self.old],
             "drop": self.drop,
@@ -94,7 +95,7 @@ class Change:
         try:
             self._write_fresh(plan.fresh)
         except BaseException:
-            self._undo([(one.into, one.id) for one in plan.fresh])
+            self._undo(plan)
             raise
         self._count(plan)
         self._finish(plan.old, plan.drop)
@@ -148,19 +149,24 @@ class Change:
             layout.point_alias(self._store, self.head.index)
             layout.drop_index(self._store, drop)
 
-    def _undo(self, fresh: Sequence[tuple[str, str]]) -> None:
+    def _undo(self, plan: Plan) -> None:
         """Undo step 2, after an error that the caller raises; what cannot be undone now, the next writer undoes."""
         try:
-            self.bury(fresh)
-            self._held.write(change=self.number)
-        except LikenessError:
+            self._bury(plan.journal())
+        except (LikenessError, Overtaken):
             self._held.leave()
 
-    def bury(self, fresh: Sequence[tuple[str, str]]) -> None:
-        """Put tombstones where documents were to be that do not count."""
+    def _bury(self, journal: dict[str, Any]) -> None:
+        """Put tombstones where documents were to be that do not count; their numbers are not given again."""
+        fresh: list[tuple[str, str]] = journal["fresh"]
         if fresh:
             write(self._store.cluster, (Action("index", index, id_, GONE) for index, id_ in fresh), between=self.renew)
             self._store.refresh(*sorted({index for index, _ in fresh}))
+        kept = self._store.get(self._store.meta, self._journal)
+        if kept is not None:  # what it says of people must not stay, but nobody may write another one
+            self._store.put(self._store.meta, self._journal, {"void": True}, seen=kept.seen)
+        last = max(self.head.last_face, journal["last_face"])
+        self._held.write(change=self.number, last_face=last)
 
     def recover(self) -> None:
         """Finish or undo what a dead writer began."""
@@ -171,8 +177,9 @@ class Change:
             store.delete(store.meta, last.id)
         begun = self._fence()
         if begun is not None and "void" not in begun.body:
-            self.bury([(index, id_) for index, id_ in begun.body["fresh"]])
-        self._held.write(change=self.number)
+            self._bury(begun.body)
+        else:
+            self._held.write(change=self.number)
         self.number += 1
 
     def _fence(self) -> Kept | None:
