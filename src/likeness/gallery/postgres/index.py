@@ -47,11 +47,13 @@ def _state_of(connection: Connection, state: State) -> bool | None:
     ).scalar()
 
 
-def tune(connection: Connection, count: int, *, indexed: bool) -> None:
+def pass_by(connection: Connection) -> None:
+    """Undo what `tune` says of reading all vectors, for this transaction."""
+    connection.execute(text("SELECT set_config('enable_seqscan', 'on', true)"))
+
+
+def tune(connection: Connection, count: int) -> None:
     """Set, for this transaction, how widely the graph is searched for `count` faces, also under filters."""
-    if not indexed:
-        connection.execute(text("SELECT set_config('enable_seqscan', 'on', true)"))
-        return
     connection.execute(
         text(
             "SELECT set_config('hnsw.ef_search', :breadth, true), set_config('hnsw.max_scan_tuples', :most, true), "

@@ -63,7 +63,9 @@ def search(connection: Connection, state: State, asked: Question, *, indexed: bo
     count = max(128, 8 * asked.k) if indexed else 4 * asked.k + 28
     while len(open_rows):
         # Where one person's faces, or those passed over, fill the neighbourhood, only looking at all of them is right.
-        indexed = indexed and count <= min(_MOST_CANDIDATES, state.faces)
+        if indexed and count > min(_MOST_CANDIDATES, state.faces):
+            index.pass_by(connection)
+            indexed = False
         found = _candidates(connection, state, asked, open_rows, count, indexed=indexed)
         for row, hits in zip(open_rows, found, strict=True):
             answers[row] = best_per_person(hits, asked.k)
@@ -81,7 +83,8 @@ def _candidates(
     """The `count` nearest faces of each of these probes."""
     at_once = _PROBES if indexed else max(1, min(_PROBES, _SCORES_AT_ONCE // max(1, state.faces)))
     found: list[list[Hit]] = [[] for _ in rows]
-    index.tune(connection, count, indexed=indexed)
+    if indexed:
+        index.tune(connection, count)
     statement = text(
         (_INDEXED if indexed else _EXACT).format(vectors=state.vectors, dimension=state.dimension, without=_WITHOUT)
     )
