@@ -61,6 +61,15 @@ def expect_settings(environment: Mapping[str, Any], *, config: str | None = None
     return Settings.load(environment={n: v for n, v in ours.items() if n not in NOT_SETTINGS}, config=config)
 
 
+def expect_schema(schema: str, *paths: Path) -> None:
+    """Fail unless the files follow one of the schemas that check-jsonschema brings."""
+    from check_jsonschema.cli import main
+    from click.testing import CliRunner
+
+    done = CliRunner().invoke(main, ["--builtin-schema", schema, *map(str, paths)])
+    assert done.exit_code == 0, done.output
+
+
 def interpolated(value: Any) -> Any:
     """A value of a compose file with the defaults of its variables, as compose fills them in where nothing is set."""
     if isinstance(value, str):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from deployed import DEPLOY, ROOT, commands_in, expect_command, expect_settings, health_paths
+from deployed import DEPLOY, ROOT, commands_in, expect_command, expect_schema, expect_settings, health_paths
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -42,8 +42,7 @@ def test_the_workflows_are_those_that_are_told_of():
     ids=["workflows", "dependabot"],
 )
 def test_they_follow_their_schemas(schema, paths):
-    done = run(sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *map(str, paths))
-    assert done.returncode == 0, done.stdout + done.stderr
+    expect_schema(schema, *paths)
 
 
 def test_zizmor_finds_no_hole_in_them():
