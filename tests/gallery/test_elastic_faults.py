@@ -104,7 +104,7 @@ def test_where_it_stays_so_nothing_is_added_and_the_error_says_what_to_do(server
 def test_a_cluster_that_is_slower_than_the_time_limit_is_told_apart_from_none(server, opened):
     gallery = opened(patience=0.2, timeout=0.3)
     server.trouble("slow", times=5, path="_search")
-    with pytest.raises(GalleryUnreachable, match="within 0.3 s"):
+    with pytest.raises(GalleryUnreachable, match=r"within 0\.3 s"):
         gallery.search(unit(1)[None], 1)
     with pytest.raises(GalleryUnreachable, match="nobody answers"):
         open_gallery("elasticsearch://127.0.0.1:9/g?patience=0.1", space=SPACE, dimension=DIMENSION)
@@ -184,7 +184,7 @@ def test_a_writer_that_dies_at_any_request_leaves_all_of_its_change_or_nothing(o
         time.sleep(0.11)
         with opened(prefix_of_killed(gallery), lease=0.1) as other:  # finishes what was left
             after = everything(other)
-            left_over = [kept for kept in other._store.pages(other._store.meta, {"match_all": {}}, ("kind",))]
+            left_over = other._store.pages(other._store.meta, {"match_all": {}}, ("kind",))
             told = [hit["_source"] for hit in left_over if hit["_id"].startswith("change-")]
             assert all(set(journal) == {"void", "write"} for journal in told), "a journal tells of people no more"
             if after == before:

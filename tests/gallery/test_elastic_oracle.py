@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 from elastic_server import StandIn
 from gallery_oracle import DIMENSION, SPACE, Oracle
@@ -15,7 +17,7 @@ from likeness.gallery import open_gallery
 class ElasticHistory(History):
     """Every face compared."""
 
-    options: dict[str, object] = {}
+    options: ClassVar[dict[str, object]] = {}
     server: StandIn
 
     @initialize()
@@ -31,7 +33,7 @@ class ElasticHistory(History):
 class GraphHistory(ElasticHistory):
     """By kNN, also in the smallest gallery, with few documents in a bulk request."""
 
-    options = {"exact": 0, "bulk_count": 3}
+    options: ClassVar[dict[str, object]] = {"exact": 0, "bulk_count": 3}
 
 
 @pytest.fixture(autouse=True, scope="module")

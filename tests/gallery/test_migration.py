@@ -134,9 +134,34 @@ def killed_on_the_way(source: str, target: str) -> None:
     assert done.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("engine", ["postgres", "embedded"])
-def test_a_killed_migration_is_refused_until_it_has_gone_on_to_its_end(source, postgres_uri, tmp_path, engine):
-    target = postgres_uri if engine == "postgres" else str(tmp_path / "target.gallery")
+@pytest.fixture(params=["postgres", "embedded", "elastic"])
+def target(request, tmp_path) -> str:
+    """The address of a gallery that is not there yet."""
+    if request.param == "embedded":
+        return str(tmp_path / "target.gallery")
+    return request.getfixturevalue(f"{request.param}_uri")
+
+
+def test_everything_goes_from_postgres_to_elasticsearch_and_back_and_is_what_it_was(
+    source, postgres_uri, elastic_uri, tmp_path
+):
+    back = str(tmp_path / "back.gallery")
+    for giver, taker in ((source, postgres_uri), (postgres_uri, elastic_uri), (elastic_uri, back)):
+        done = migration.migrate(giver, taker, actor="tests")
+        assert (done.faces, done.people, done.snapshots) == (296, 60, 1)
+    with open_gallery(source) as first, open_gallery(elastic_uri) as third, open_gallery(back) as last:
+        before = contents(first)
+        for gallery in (third, last):
+            expect_same(contents(gallery), before)
+            assert all(finding.ok for finding in gallery.check()), gallery.check()
+            assert gallery.check_events(sealed=done.seal).finding.ok
+    with open_gallery(elastic_uri) as third:
+        assert third.remove(third.person("P2").id).snapshots_purged == (str(tmp_path / "old.snapshot"),)
+        added = third.add([new_face("New", 900)])[0]
+        assert added.face_id > max(face["id"] for face in before["faces"]) + 1, "a number is not used again"
+
+
+def test_a_killed_migration_is_refused_until_it_has_gone_on_to_its_end(source, target):
     killed_on_the_way(source, target)
     with pytest.raises(GalleryBusy, match="not all come"):
         open_gallery(target)
@@ -146,9 +171,7 @@ def test_a_killed_migration_is_refused_until_it_has_gone_on_to_its_end(source, p
         expect_same(contents(first), contents(second))
 
 
-@pytest.mark.parametrize("engine", ["postgres", "embedded"])
-def test_a_source_that_changed_since_the_kill_is_copied_anew(source, postgres_uri, tmp_path, engine):
-    target = postgres_uri if engine == "postgres" else str(tmp_path / "target.gallery")
+def test_a_source_that_changed_since_the_kill_is_copied_anew(source, target):
     killed_on_the_way(source, target)
     with open_gallery(source, space=SPACE, dimension=DIMENSION) as gallery:
         gallery.remove(gallery.person("P4").id)

@@ -32,17 +32,7 @@ from likeness.gallery.base import (
     TrailCheck,
     ignore_progress,
 )
-from likeness.gallery.elastic import (
-    audit,
-    checking,
-    erasure,
-    layout,
-    notes,
-    people,
-    reembedding,
-    snapshots,
-    transfer,
-)
+from likeness.gallery.elastic import audit, checking, erasure, layout, notes, people, reembedding, snapshots, transfer
 from likeness.gallery.elastic import faces as face_rows
 from likeness.gallery.elastic.address import parse
 from likeness.gallery.elastic.changes import Changes, Plan
@@ -52,13 +42,18 @@ from likeness.gallery.elastic.leases import Lease
 from likeness.gallery.elastic.searching import Searcher
 from likeness.gallery.elastic.store import COPIES, Store
 from likeness.gallery.identity import clean_name
+from likeness.gallery.keys import OwnerKey
 from likeness.gallery.stated import Facts, stated, with_changes
 from likeness.gallery.transfer import Held, Key, Outline, Part, Rows, Transferable
 from likeness.types import Consent, Person, Vector, check_unit_vectors
 
 
-def open_elastic(uri: str | Path, *, space: str | None, dimension: int | None, create: bool) -> ElasticGallery:
+def open_elastic(
+    uri: str | Path, *, space: str | None, dimension: int | None, create: bool, key: OwnerKey | None = None
+) -> ElasticGallery:
     """Open or create the gallery at `elasticsearch://host:9200/prefix`; see `likeness.gallery.open_gallery`.
+
+    What is on the cluster is encrypted by its disks; the owner's `key` encrypts snapshots.
 
     Raises:
         SettingsError: the address cannot be used, or the cluster is too old.
@@ -70,7 +65,7 @@ def open_elastic(uri: str | Path, *, space: str | None, dimension: int | None, c
     try:
         store = Store(address, cluster)
         head = layout.prepare(store, space=space, dimension=dimension, create=create)
-        return ElasticGallery(store, head, space=space, dimension=dimension)
+        return ElasticGallery(store, head, space=space, dimension=dimension, key=key)
     except BaseException:
         cluster.close()
         raise
@@ -79,8 +74,10 @@ def open_elastic(uri: str | Path, *, space: str | None, dimension: int | None, c
 class ElasticGallery(Gallery, Transferable):
     """See `likeness.gallery.base.Gallery` and `likeness.gallery.transfer.Transferable`. Made by `open_elastic`."""
 
-    def __init__(self, store: Store, head: Head, *, space: str | None, dimension: int | None) -> None:
-        self._store = store
+    def __init__(
+        self, store: Store, head: Head, *, space: str | None, dimension: int | None, key: OwnerKey | None
+    ) -> None:
+        self._store, self._key = store, key
         self._shown = store.address.shown
         self._space, self._dimension = head.space, head.dimension
         if space is not None and (space != head.space or dimension not in (None, head.dimension)):
@@ -229,7 +226,7 @@ class ElasticGallery(Gallery, Transferable):
         return notes.read_all(self._store, head, record.person.name)
 
     def snapshot(self, target: str | Path | None = None) -> Path:  # noqa: D102
-        return snapshots.make(self._store, self._changes, self._maintenance, target)
+        return snapshots.make(self._store, self._changes, self._maintenance, target, key=self._key)
 
     def reembed(  # noqa: D102
         self,

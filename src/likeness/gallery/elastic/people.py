@@ -17,7 +17,7 @@ from likeness.errors import InputError, PersonExists, PersonNotFound
 from likeness.gallery.elastic.bulk import Action
 from likeness.gallery.elastic.changes import GONE, Change, Plan
 from likeness.gallery.elastic.head import Head, as_head
-from likeness.gallery.elastic.store import HEAD, Kept, Store
+from likeness.gallery.elastic.store import HEAD, Kept, Pit, Store
 from likeness.gallery.identity import name_hash, name_key, new_person_id
 from likeness.gallery.stated import Facts, now, stated
 from likeness.types import Consent, Person
@@ -169,8 +169,8 @@ def with_facts(record: Record) -> Facts:
     return stated(record.person)
 
 
-def counted(store: Store, head: Head, people: Sequence[Person]) -> list[Person]:
-    """People with the number of their faces.
+def counted(store: Store, head: Head, people: Sequence[Person], faces: str | Pit | None = None) -> list[Person]:
+    """People with the number of their faces: those in use, or in another place.
 
     Raises:
         Overtaken: the index of faces was replaced.
@@ -178,7 +178,7 @@ def counted(store: Store, head: Head, people: Sequence[Person]) -> list[Person]:
     if not people:
         return []
     answer = store.search(
-        head.index,
+        faces or head.index,
         query={"bool": {"filter": [{"terms": {"person": [one.id for one in people]}}, visible(head)]}},
         size=0,
         track_total_hits=False,

@@ -14,22 +14,27 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from likeness.errors import Conflict, NotFound
+from likeness.gallery.copies import write_copy
 from likeness.gallery.elastic import audit, transfer
 from likeness.gallery.elastic.changes import Changes
 from likeness.gallery.elastic.erasure import this_host
 from likeness.gallery.elastic.leases import Held, Lease
 from likeness.gallery.elastic.store import Store
-from likeness.gallery.embedded import open_embedded
 from likeness.gallery.embedded.snapshots import UNFINISHED, discard_unfinished, mount_of
+from likeness.gallery.keys import OwnerKey
 from likeness.gallery.stated import now
-from likeness.gallery.transfer import FIRST, PARTS, Transferable
-from likeness.sqlite import create_private, mapped_errors, sync_file
+from likeness.gallery.transfer import Key, Part, Rows
+from likeness.sqlite import mapped_errors, sync_file
 
 _PAGE = 250
 
 
-def make(store: Store, changes: Changes, maintenance: Lease, target: str | Path | None) -> Path:
+def make(
+    store: Store, changes: Changes, maintenance: Lease, target: str | Path | None, *, key: OwnerKey | None = None
+) -> Path:
     """See `Gallery.snapshot`. Without a target: in the folder of this user's data, named after gallery and time.
+
+    With the owner's `key` the copy is encrypted.
 
     Raises:
         Conflict: there is a file at the target.
@@ -47,7 +52,7 @@ def make(store: Store, changes: Changes, maintenance: Lease, target: str | Path 
         # Remembered before it exists: should this process be killed, the file is still known.
         remember(held, [(str(each), str(mount_of(path)), now(), this_host()) for each in (aside, path)])
         try:
-            _copy(store, changes, held, aside)
+            _copy(store, changes, held, aside, key)
             sync_file(aside)
             aside.replace(path)
             sync_file(path)
@@ -76,8 +81,7 @@ def _forget(held: Held, paths: set[str]) -> None:
     held.write(snapshots=[snapshot for snapshot in held.body["snapshots"] if snapshot[0] not in paths])
 
 
-def _copy(store: Store, changes: Changes, held: Held, target: Path) -> None:
-    create_private(target)
+def _copy(store: Store, changes: Changes, held: Held, target: Path, key: OwnerKey | None) -> None:
     with ExitStack() as stack:
         with changes.begin() as change:
             head = change.head
@@ -86,15 +90,9 @@ def _copy(store: Store, changes: Changes, held: Held, target: Path) -> None:
                 stack.enter_context(store.point_in_time(index)) for index in (store.people, head.index, store.notes)
             )
             view = transfer.View(store, head, people, faces, notes, audit.written(store))
-        copy = stack.enter_context(open_embedded(target, space=head.space, dimension=head.dimension, create=True))
-        assert isinstance(copy, Transferable)
-        copy.begin_import(view.outline(unfinished=False))
-        for part in PARTS:
-            if part == "snapshots":
-                continue  # the copy stands alone: it has none of its own
-            after = FIRST[part]
-            while rows := view.export(part, after, _PAGE):
-                copy.take_in(rows)
-                after = rows.last()
-                held.renew()
-        copy.end_import()
+
+        def export(part: Part, after: Key, limit: int) -> Rows:
+            held.renew()
+            return view.export(part, after, min(limit, _PAGE))
+
+        write_copy(target, view.outline(unfinished=False), export, key=key)

@@ -87,7 +87,11 @@ class View:
             source={"includes": list(faces.FIELDS)} if part == "faces" else True,
             track_total_hits=False,
         )
-        return _rows(part, [hit["_source"] for hit in answer["hits"]["hits"]])
+        bodies = [hit["_source"] for hit in answer["hits"]["hits"]]
+        if part == "people":
+            found = [people.as_person(body) for body in bodies]
+            return Rows(people=people.counted(self.store, self.head, found, self.faces))
+        return _rows(part, bodies)
 
     def _of(self, part: Part) -> tuple[str | Pit, str, list[dict[str, Any]]]:
         """Where a part is, its key there, and what finds it."""
@@ -102,8 +106,6 @@ class View:
 
 
 def _rows(part: Part, bodies: list[dict[str, Any]]) -> Rows:
-    if part == "people":
-        return Rows(people=[people.as_person(body) for body in bodies])
     if part == "merged":
         return Rows(merged=[Merged(body["id"], body["into"]) for body in bodies])
     if part == "faces":
@@ -131,8 +133,6 @@ def _snapshots(store: Store) -> list[KeptSnapshot]:
 def present(store: Store) -> View:
     """The gallery as it is."""
     head = store.head()[0]
-    if head.importing is not None:  # what an import writes is seen by nobody until it ends
-        store.refresh(store.people, head.index)
     store.refresh(store.notes)
     return View(store, head, store.people, head.index, store.notes, audit.written(store))
 
@@ -193,6 +193,7 @@ def take_in(store: Store, head: Head, rows: Rows) -> None:
     for line, seal in rows.events:
         actions.append(Action("create", store.audit, audit.line_id(line.number), audit.as_body(line, seal)))
     bulk.write(store.cluster, actions)
+    store.refresh(store.people, head.index)  # what has come is counted and compared before the import ends
     if rows.events:
         last = rows.events[-1]
         audit.advance(store, last.line.number, last.seal)
