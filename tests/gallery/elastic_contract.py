@@ -41,7 +41,7 @@ class Contract:
 
     def __init__(self, path: Path) -> None:
         self._document = json.loads(path.read_text(encoding="utf-8"))
-        self._validators: dict[str, Any] = {}
+        self._validators: dict[str | int, Any] = {}
 
     @cached_property
     def _components(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Contract:
             raise Violation(f"{what}: {found.message[:500]} at {'/'.join(map(str, found.instance_path))}")
 
     def _validator(self, schema: dict[str, Any]) -> Any:
-        key = json.dumps(schema, sort_keys=True)
+        key = schema.get("$ref") or id(schema)  # all others are parts of the document, which stays
         if key not in self._validators:
             whole = _adapted(schema)
             if "properties" in whole and "additionalProperties" not in whole:

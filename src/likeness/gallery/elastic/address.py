@@ -100,7 +100,10 @@ def parse(uri: str, environment: Mapping[str, str] | None = None) -> Address:
         SettingsError: it cannot be used; the message does not repeat what is secret in it.
     """
     shown = masked(uri)
-    split = urlsplit(uri)
+    try:
+        split = urlsplit(uri)
+    except ValueError as error:
+        raise SettingsError(f"{shown} is no address", hint="elasticsearch+https://host:9200/likeness") from error
     account, _, hosts = split.netloc.rpartition("@")
     names = [name for name in hosts.split(",") if name]
     prefix = split.path.strip("/") or PREFIX
