@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 
 import numpy as np
@@ -46,6 +47,15 @@ def test_no_search_builds_an_index_by_itself(pair, tmp_path):
     assert not (tmp_path / INDEX).exists()
     (finding,) = (one for one in indexed.check() if one.name == "index")
     assert (finding.ok, "not built" in finding.message) == (False, True)
+
+
+def test_what_an_index_will_take_is_said_about_right(embedded_at, tmp_path):
+    with embedded_at(approximate_above=50) as gallery:
+        gallery.add(faces(range(3000)))
+        [said] = [one.message for one in gallery.check(sample=10) if one.name == "index"]
+        gallery.build_index()
+    said_mb = float(re.search(r"takes about ([\d.]+) MB", said)[1])
+    assert 0.7 < said_mb / ((tmp_path / INDEX).stat().st_size / 1e6) < 1.4
 
 
 def test_the_index_answers_as_exact_search_does_while_faces_come_and_go(pair, tmp_path):

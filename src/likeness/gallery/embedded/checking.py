@@ -23,6 +23,8 @@ from likeness.sqlite import connect, mapped_errors
 
 _MOST_PROBES = 200
 _TAIL_SHARE = 0.2
+_LINKS_BYTES = 136
+"""What the index holds of a face beside a byte for each number, on disk and, once searched through, in memory."""
 
 
 def run(store: Store, searcher: Searcher, *, sample: int, approximate_above: int) -> list[Finding]:
@@ -130,24 +132,20 @@ def _erasures(store: Store) -> Finding:
 def _index(store: Store, searcher: Searcher, approximate_above: int) -> Finding:
     with store.read() as connection:
         count = int(connection.execute("SELECT count(*) FROM faces").fetchone()[0])
-        tag = ann.read_tag(connection)
+        tag, dimension = ann.read_tag(connection), int(str(get_meta(connection, "dimension")))
+    needs = f"one of {count:,} faces takes about {count * (dimension + _LINKS_BYTES) / 1e6:,.1f} MB"
     if count <= approximate_above:
-        return Finding("index", True, f"none needed: exact search is used up to {approximate_above:,} faces")
+        return Finding("index", True, f"none needed: exact search is used up to {approximate_above:,} faces; {needs}")
     if not ann.installed():
-        return Finding(
-            "index",
-            False,
-            f"exact search over {count:,} faces: usearch is not installed (pip install 'likeness[ann]')",
-        )
+        words = f"exact search over {count:,} faces: usearch is not installed (pip install 'likeness[ann]'); {needs}"
+        return Finding("index", False, words)
     if searcher.mode() == "exact":
         state = "damaged or missing" if tag else "not built yet"
-        return Finding(
-            "index",
-            False,
-            f"exact search over {count:,} faces: the index is {state}; run `likeness gallery build-index`",
-        )
+        words = f"exact search over {count:,} faces: the index is {state}; run `likeness gallery build-index`; {needs}"
+        return Finding("index", False, words)
     tail = searcher.tail()
-    message = f"{ann.NAME}, and {tail:,} newer faces searched exactly"
+    message = f"{ann.NAME} of {ann.index_path(store.path).stat().st_size / 1e6:,.1f} MB"
+    message += f", and {tail:,} newer faces searched exactly"
     return Finding(
         "index",
         tail <= _TAIL_SHARE * count,

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from likeness.database import Timeouts, without_gallery
 from likeness.errors import LikenessError, PersonExists, PersonNotFound, SettingsError, SpaceMismatch
@@ -44,15 +44,14 @@ from likeness.gallery.postgres import (
     reembedding,
     searching,
     snapshots,
-    transfer,
 )
 from likeness.gallery.postgres import faces as face_rows
 from likeness.gallery.postgres import notes as note_rows
+from likeness.gallery.postgres.facts import describe
+from likeness.gallery.postgres.moving import Moving
 from likeness.gallery.postgres.opening import prepare
 from likeness.gallery.postgres.server import Server, State
-from likeness.gallery.postgres.sizes import bytes_on_disk
 from likeness.gallery.stated import Facts, stated, with_changes
-from likeness.gallery.transfer import Held, Key, Outline, Part, Rows, Transferable
 from likeness.types import Consent, Person, Vector, check_unit_vectors
 
 APPROXIMATE_ABOVE = 20_000
@@ -94,7 +93,7 @@ def open_postgres(
         raise
 
 
-class PostgresGallery(Gallery, Transferable):
+class PostgresGallery(Gallery, Moving):
     """See `likeness.gallery.base.Gallery` and `likeness.gallery.transfer.Transferable`. Made by `open_postgres`."""
 
     def __init__(
@@ -125,34 +124,10 @@ class PostgresGallery(Gallery, Transferable):
             erasure.finish(self._server)
 
     def info(self) -> GalleryInfo:  # noqa: D102
-        def work(connection: Connection, state: State) -> GalleryInfo:
-            kept = transfer.held(connection, state, "snapshots").rows
-            built = index.is_built(connection, state)
-            version = connection.execute(
-                text("SELECT current_setting('server_version'), extversion FROM pg_extension WHERE extname = 'vector'")
-            ).first()
-            return GalleryInfo(
-                uri=self._server.address,
-                engine="postgresql",
-                space=state.space,
-                dimension=state.dimension,
-                people=people.count(connection, state),
-                faces=state.faces,  # counting them takes long where they are many, and this is asked before each answer
-                index=index.NAME if built and state.faces > self._approximate_above else "exact",
-                bytes_on_disk=bytes_on_disk(connection, state),
-                details={
-                    "gallery": self._server.name,
-                    "server": None if version is None else f"PostgreSQL {version[0]}, pgvector {version[1]}",
-                    "snapshots": kept,
-                    "events": audit.written(connection, state),
-                    "changes": state.changes,
-                    "index_pays_above": self._approximate_above,
-                    "index_built": built,
-                    "index_bytes": index.bytes_of(connection, state),
-                },
-            )
-
-        return self._server.read(work, consistent=True)
+        return self._server.read(
+            lambda connection, state: describe(self._server, connection, state, self._approximate_above),
+            consistent=True,
+        )
 
     def add(self, faces: Sequence[NewFace]) -> list[Added]:  # noqa: D102
         if not faces:
@@ -333,27 +308,6 @@ class PostgresGallery(Gallery, Transferable):
         return self._server.read(
             lambda connection, state: audit.verify(connection, state, sealed=sealed), consistent=True
         )
-
-    def outline(self) -> Outline:  # noqa: D102
-        return self._server.read(transfer.outline)
-
-    def held(self, part: Part) -> Held:  # noqa: D102
-        return self._server.read(lambda connection, state: transfer.held(connection, state, part))
-
-    def export(self, part: Part, *, after: Key, limit: int) -> Rows:  # noqa: D102
-        return self._server.read(lambda connection, state: transfer.export(connection, state, part, after, limit))
-
-    def importing(self) -> str | None:  # noqa: D102
-        return self._server.read(lambda connection, state: state.importing)
-
-    def begin_import(self, outline: Outline) -> None:  # noqa: D102
-        self._server.write(lambda connection, state: transfer.begin(connection, state, outline))
-
-    def take_in(self, rows: Rows) -> None:  # noqa: D102
-        self._server.write(lambda connection, state: transfer.take_in(connection, state, rows))
-
-    def end_import(self) -> None:  # noqa: D102
-        self._server.write(transfer.end)
 
     def close(self) -> None:  # noqa: D102
         self._server.close()
