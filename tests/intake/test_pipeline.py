@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from likeness.cli import run
 from likeness.errors import QueueUnavailable
 from likeness.intake.answers import photo_dict
+from likeness.intake.housekeeping import House
 from likeness.intake.steps import Bury, Done, Retry
 from likeness.service import FoundPhoto
+from likeness.storage import open_storage
 from redis_server import RedisServer
 
 
@@ -102,8 +105,6 @@ def test_a_file_that_arrives_in_a_storage_is_answered_and_stays_there(pipeline, 
     (tmp_path / "in box").mkdir()
     file = tmp_path / "in box" / "a photo+1.jpg"
     file.write_bytes(group)
-    from likeness.storage import open_storage
-
     uri = open_storage(tmp_path / "in box").uri_of("a photo+1.jpg")
     pipeline.queues["detect"].send([{"uri": uri}, {"uri": uri.replace("photo", "missing")}])
     pipeline.drain()
@@ -114,8 +115,6 @@ def test_a_file_that_arrives_in_a_storage_is_answered_and_stays_there(pipeline, 
 
 
 def test_a_photo_that_arrives_with_a_name_is_enrolled(pipeline, people, samples, tmp_path):
-    from likeness.storage import open_storage
-
     (tmp_path / "box").mkdir()
     (tmp_path / "box" / "new.jpg").write_bytes((samples / "probes" / "stranger_1.jpg").read_bytes())
     pipeline.queues["detect"].send([{"uri": open_storage(tmp_path / "box").uri_of("new.jpg"), "name": "New Person"}])
@@ -172,8 +171,6 @@ def test_a_dead_letter_is_left_even_where_the_worker_was_killed_after_it_wrote_t
 def test_a_dead_letter_that_is_revived_gets_its_answer_where_the_photo_is_there_by_then(
     pipeline, samples, tmp_path, name
 ):
-    from likeness.storage import open_storage
-
     (tmp_path / "box").mkdir()
     uri = open_storage(tmp_path / "box").uri_of("late.jpg")
     pipeline.queues["detect"].send([{"uri": uri} | ({"name": name} if name else {})])
@@ -272,14 +269,77 @@ def test_a_job_that_is_cancelled_gets_no_further_answers(pipeline, group):
     assert list(pipeline.spool.list()) == []
 
 
-def test_a_message_that_died_without_a_word_fails_its_photo(pipeline, group):
-    job = pipeline.send(group)
+def tidy(working) -> None:
+    House(working.shop, working.queues, working.steps, working._send).tidy()
+
+
+@pytest.mark.parametrize("kind", ["a photo that was sent", "an event of a storage"])
+def test_a_message_that_died_without_a_word_fails_its_photo(pipeline, group, kind):
+    if kind == "a photo that was sent":
+        pipeline.send(group)
+    else:
+        pipeline.queues["detect"].send([{"uri": "file:///photos/1.jpg"}])
     for _ in range(5):
         pipeline.queues["detect"].receive(1, lease_s=0.01)
         threading.Event().wait(0.03)
     working = pipeline.worker()
-    working.tidy()
+    tidy(working)
+    working.close()
+    assert pipeline.records.counts() == {"failed": 1}
+    assert not [path for path in Path(pipeline.settings.spool).rglob("*") if path.is_file()]
+
+
+def test_dead_letters_and_what_nobody_answered_go_with_their_time(make_pipeline, group):
+    pipeline = make_pipeline(arrivals_keep_days=1e-6)
+    job = pipeline.send(group)
+    pipeline.queues["identify"].send([{"uri": "file:///photos/anna.jpg"}])
+    [message] = pipeline.queues["identify"].receive(1)
+    pipeline.queues["identify"].bury(message, "of no use")
+    threading.Event().wait(0.2)
+    working = pipeline.worker()
+    tidy(working)
+    assert pipeline.queues["identify"].dead() == []
+    assert list(pipeline.spool.list()) == []
+    threading.Event().wait(0.2)
+    tidy(working)
+    working.close()
+    assert pipeline.records.counts() == {}
+    assert pipeline.records.jobs() == []
+    assert job.total == 1
+
+
+def test_photos_wait_while_the_place_where_they_lie_is_away(pipeline, group, tmp_path):
+    box, elsewhere = tmp_path / "box", tmp_path / "elsewhere"
+    box.mkdir()
+    (box / "photo.jpg").write_bytes(group)
+    uri = open_storage(box).uri_of("photo.jpg")
+    box.rename(elsewhere)  # as an unmounted disk
+    pipeline.queues["detect"].send([{"uri": uri}])
+    working = pipeline.worker(["detect"])
+    [outcome] = working.steps[0].handle(pipeline.queues["detect"].receive(1, lease_s=0.1))
+    working.close()
+    assert isinstance(outcome, Retry)
+    elsewhere.rename(box)
+    threading.Event().wait(0.2)
+    pipeline.drain()
+    assert pipeline.records.counts() == {"done": 1}
+
+
+def test_an_answer_about_somebody_who_was_erased_meanwhile_is_erased(pipeline, people, group, names):
+    job = pipeline.send(group)
+    pipeline.drain(["detect"])
+    working = pipeline.worker(["identify"])
+    gallery, find = working.shop.people.gallery, working.shop.people.identify_together
+
+    def found_then_erased(asked):
+        found = find(asked)
+        person = next(answer.match.person_id for each in found for answer in each.answers if answer.match)
+        gallery.remove(person)
+        return found
+
+    working.shop.people.identify_together = found_then_erased
+    assert working._once(working.steps[0], 0.0)
     working.close()
     [photo] = answers(pipeline, job)
-    assert photo["state"] == "failed"
-    assert photo["error"]["code"] == "given_up"
+    assert photo["state"] == "erased"
+    assert "answers" not in photo

@@ -80,6 +80,29 @@ def test_a_job_of_workers_is_cancelled(asked, work, samples):
     assert photo["error"]["code"] == "cancelled"
 
 
+def test_photos_that_are_handed_in_twice_under_one_key_are_one_job(asked, samples):
+    group, key = (samples / "group.jpg").read_bytes(), {"idempotency-key": "party-1"}
+    first = asked.post("/v1/jobs", files={"photos": group}, headers=key)
+    again = asked.post("/v1/jobs", files={"photos": group}, headers=key)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json()["id"] == first.json()["id"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert asked.post("/v1/jobs", files={"photos": group + b" "}, headers=key).status_code == 409
+    assert len(asked.get("/v1/jobs").json()["jobs"]) == 1
+
+
+def test_photos_are_refused_while_too_many_wait(serve_settings, tmp_path, samples):
+    own = {name: str(tmp_path / f"{name}.db") for name in ("queue", "records")}
+    settings = serve_settings(serve_workers=True, arrivals_waiting=2, spool=str(tmp_path / "spool"), **own)
+    photo = (samples / "group.jpg").read_bytes()
+    with running(create_app(settings, open_access=True)) as address, client(address) as opened:
+        assert opened.post("/v1/jobs", files=[("photos", photo), ("photos", photo)]).status_code == 202
+        refused = opened.post("/v1/jobs", files={"photos": photo})
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "overloaded"
+        assert int(refused.headers["retry-after"]) > 0
+
+
 def test_a_server_without_workers_takes_no_photos_for_them(api, samples):
     answer = api.post("/v1/jobs", files={"photos": (samples / "group.jpg").read_bytes()})
     assert answer.status_code == 404

@@ -16,6 +16,7 @@ LikenessError
 │   │   ├── SeveralFaces
 │   │   └── FaceRejected         below the quality gate
 │   ├── VideoUnusable        a file that does not become frames, or of frames none serves
+│   ├── ConsentMissing       nothing says why a person may be enrolled, and the settings want that said
 │   ├── NameMissing          nothing says whom a photo shows
 │   ├── ProfileInvalid       not a profile card: no object of plain values
 │   ├── ImportRefused        what another program saved, in a form or of a model that is not taken over
@@ -99,6 +100,7 @@ from likeness.errors.inputs import (
     BodyTooLarge,
     BodyTooSlow,
     CallbackRefused,
+    ConsentMissing,
     DatasetError,
     FaceError,
     FaceRejected,
@@ -200,6 +202,7 @@ __all__ = [
     "CalibrationError",
     "CallbackRefused",
     "Conflict",
+    "ConsentMissing",
     "DatasetError",
     "DownloadCorrupt",
     "ExportFailed",

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, Overloaded
 from likeness.intake import STEPS
 from likeness.intake.answers import photo_dict
 from likeness.intake.metrics import QueueDepths
 from likeness.intake.queues import DeadLetter, Depth
 from likeness.intake.records import ArrivalJob, open_records
 from likeness.intake.sending import send_photos
+from likeness.intake.steps.base import to_tell
 from likeness.intake.webhooks import expect_allowed
 from likeness.settings import Settings
 from likeness.storage import open_storage
+
+_RETRY_AFTER_S = 30.0
 
 
 class Office:
@@ -38,15 +41,37 @@ class Office:
         """A job of these photos; durable when it returns.
 
         Raises:
+            Overloaded: too many wait already.
             CallbackRefused, SettingsError: the address to call back is not allowed, or nothing signs what is told.
             RecordsUnavailable, QueueUnavailable, StorageError, RemoteError: it could not be taken.
         """
         if callback is not None:
             expect_allowed(callback, self._settings)
         queue = self.queues.queue("detect")
+        depth, most = queue.depth(), self._settings.arrivals_waiting
+        if depth.ready + depth.waiting + depth.leased + len(photos) > most:
+            busy = Overloaded(
+                f"with these photos more than {most} would wait for workers (arrivals_waiting)",
+                hint="send them again when some are answered",
+            )
+            busy.retry_after_s = _RETRY_AFTER_S
+            raise busy
         return send_photos(
             photos, owner=owner, records=self.records, spool=self._spool, queue=queue, callback=callback, again=again
         )
+
+    def cancel(self, job_id: str, *, owner: str | None) -> ArrivalJob:
+        """Answer no more photos of a job; whoever is to be told is told that it ended.
+
+        Raises:
+            JobNotFound: there is no such job, or not of that owner.
+            RecordsUnavailable, QueueUnavailable: it is cancelled, or not; asking again does no harm.
+        """
+        job = self.records.job(job_id, owner=owner)
+        tellings = self.records.cancel(job.id)
+        if tellings:
+            self.queues.queue("tell").send([dict(body) for _, body in to_tell(tellings)])
+        return self.records.job(job.id)
 
     def photos(self, job_id: str, *, owner: str | None, after: int, most: int) -> list[dict[str, Any]]:
         """The photos of a job with their answers, in order.

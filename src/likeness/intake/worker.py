@@ -4,22 +4,23 @@ What is cut out by a worker that also looks at faces does not lie down in betwee
 until the answer is written.
 
 One loop looks at photos (`detect`, `identify`, `enrol`: later steps first, so that what was begun is finished), another
-tells callers, whose slowness must not hold photos up. A third keeps the leases of what is in hand, and now and then
-writes down who is dead and erases what is old. More workers, on this machine or others, share the same queues.
+tells callers, whose slowness must not hold photos up. A third keeps the leases of what is in hand, a fourth the house:
+see `likeness.intake.housekeeping`. More workers, on this machine or others, share the same queues.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 from likeness.errors import LikenessError, RemoteError, StorageError
 from likeness.intake import STEPS
+from likeness.intake.housekeeping import House
 from likeness.intake.queues import Body, Message, Queue, backoff_s, open_queue
 from likeness.intake.queues.base import LEASE_S, MOST_ATTEMPTS
 from likeness.intake.records import open_records
@@ -68,13 +69,20 @@ class Worker:
             load_models(self.shop.people.recognizer)
             _ = self.shop.people.recognizer.calibration
         ended = threading.Event()
-        keeper = threading.Thread(target=self._keep, args=(ended,), name="likeness-leases", daemon=True)
-        keeper.start()
+        beside = [
+            threading.Thread(target=self._guarded, args=(stop, work, ended), name=f"likeness-{name}", daemon=True)
+            for name, work in (("leases", self._keep), ("house", self._look_after))
+        ]
+        for thread in beside:
+            thread.start()
         telling = [step for step in self.steps if step.name == "tell"]
         looking = [step for step in self.steps if step.name != "tell"]
         looked = threading.Event()
         teller = threading.Thread(
-            target=self._guarded, args=(telling, stop, drain, looked), name="likeness-tell", daemon=True
+            target=self._guarded,
+            args=(stop, self._loop, telling, stop, drain, looked),
+            name="likeness-tell",
+            daemon=True,
         )
         try:
             if telling:
@@ -86,7 +94,8 @@ class Worker:
             if telling:
                 teller.join()
             ended.set()
-            keeper.join()
+            for thread in beside:
+                thread.join()
         if self._error is not None:
             raise self._error
 
@@ -96,9 +105,9 @@ class Worker:
             queue.close()
         self.shop.close()
 
-    def _guarded(self, steps: Sequence[Step], stop: threading.Event, drain: bool, upstream: threading.Event) -> None:
+    def _guarded(self, stop: threading.Event, work: Callable[..., None], *given: object) -> None:
         try:
-            self._loop(steps, stop, drain, upstream)
+            work(*given)
         except BaseException as error:  # told by `run`, in the thread that called it
             self._error = error
             stop.set()
@@ -215,28 +224,25 @@ class Worker:
                     self._held.pop((step, message.id), None)
 
     def _keep(self, ended: threading.Event) -> None:
-        """Keep the leases of what is in hand, and the house."""
-        due = time.monotonic()
+        """Keep the leases of what is in hand."""
         while not ended.wait(self.lease_s / 3):
             try:
                 with self._lock:
                     held = list(self._held.items())
                 for (step, _), message in held:
                     self.queues[step].extend(message, self.lease_s)
-                if time.monotonic() >= due:
-                    self.tidy()
-                    due = time.monotonic() + HOUSEKEEPING_S
+            except LikenessError as error:
+                log.warning("leases", extra={"code": error.code})
+
+    def _look_after(self, ended: threading.Event) -> None:
+        """Keep the house: soon, then now and then, not all workers at once."""
+        house, wait_s = House(self.shop, self.queues, self.steps, self._send), self.lease_s / 3
+        while not ended.wait(wait_s):
+            try:
+                house.tidy()
             except LikenessError as error:
                 log.warning("housekeeping", extra={"code": error.code})
-
-    def tidy(self) -> None:
-        """Write down arrivals whose messages died without a word; erase what was kept long enough."""
-        for step in self.steps:
-            for letter in self.queues[step.name].dead():
-                dead = Message(letter.id, letter.body, letter.attempts, "")
-                self._send(step.give_up(dead, letter.reason))
-        kept = timedelta(days=self.shop.settings.arrivals_keep_days)
-        self.shop.records.forget_before(datetime.now(UTC) - kept)
+            wait_s = HOUSEKEEPING_S * (0.5 + random.random())  # noqa: S311 - no secret
 
 
 def _then(outcomes: Sequence[Outcome]) -> list[tuple[str, Body]]:

@@ -116,10 +116,13 @@ async def _work(here: Context, name: str, form: EnrolFields, pictures: Sequence[
 
 
 def _digest(here: Context, name: str, form: EnrolFields, pictures: Sequence[Picture]) -> bytes:
+    return digest_of_request(here, f"{name}\0{form.model_dump_json(exclude={'name', 'photos', 'clip'})}", pictures)
+
+
+def digest_of_request(here: Context, stated: str, pictures: Sequence[Picture]) -> bytes:
     """A digest of what was asked: of photos by their address that address, whatever is there by now."""
-    stated = form.model_dump_json(exclude={"name", "photos", "clip"})
     photos = [part for each in pictures for part in (("data", each.data) if each.url is None else ("url", each.url))]
-    return digest_of([here.request.method, here.request.scope["path"], name, stated, *photos])
+    return digest_of([here.request.method, here.request.scope["path"], stated, *photos])
 
 
 def found_photo(picture: Picture, name: str | None, data: bytes | InputError) -> FoundPhoto:

@@ -21,6 +21,7 @@ from likeness.errors import (
     SettingsError,
     StorageError,
     StorageFull,
+    StorageGone,
     StorageMissing,
     StorageRefused,
 )
@@ -28,6 +29,7 @@ from likeness.storage.base import Storage, StoredObject, expect_key
 
 _PART = re.compile(r"\.[0-9a-f]{16}-[0-9a-f]{8}\.part")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _TRIES = 5
 """A folder may be emptied and removed by one process while another one writes the next object into it."""
 
@@ -60,10 +62,10 @@ class FolderStorage(Storage):
         try:
             with self._folder(folder.split("/") if folder else []):
                 pass
-        except StorageMissing:
-            if self.root.is_dir():
-                return
+        except StorageGone:
             raise
+        except StorageMissing:
+            return
         yield from self._below(f"{folder}/" if folder else "", prefix, os.fsencode(after))
 
     def _below(self, folder: str, prefix: str, after: bytes) -> Iterator[StoredObject]:
@@ -71,6 +73,8 @@ class FolderStorage(Storage):
         try:
             with self._folder(folder.rstrip("/").split("/") if folder else []) as place:
                 found = [(name, _stat(name, place)) for name in _names(place) if not _PART.fullmatch(name)]
+        except StorageGone:
+            raise  # half a list would look like a whole one
         except StorageMissing:
             return  # removed since it was listed
         # A folder's objects come where its name with a slash does, a file where its name alone does.
@@ -122,10 +126,10 @@ class FolderStorage(Storage):
                     with suppress(FileNotFoundError):
                         os.unlink(each, dir_fd=place)
                 os.fsync(place)
-        except StorageMissing:
-            if self.root.is_dir():
-                return
+        except StorageGone:
             raise  # it may be away, with the object in it
+        except StorageMissing:
+            return
         folders = key.split("/")[:-1]
         while folders:
             try:
@@ -181,6 +185,10 @@ class FolderStorage(Storage):
                 self.root.mkdir(0o700, parents=True, exist_ok=True)
             place = os.open(self.root, _DIRECTORY)
         except OSError as error:
+            if error.errno in _ABSENT:
+                raise StorageGone(
+                    f"there is no folder {str(self.root)!r}", hint="is the disk that it is on mounted?"
+                ) from error
             raise _translated(error, str(self.root)) from error
         try:
             for folder in folders:
@@ -188,6 +196,7 @@ class FolderStorage(Storage):
                     if make:
                         with suppress(FileExistsError):
                             os.mkdir(folder, 0o700, dir_fd=place)
+                            os.fsync(place)  # what is put into it is not durable unless it is
                     deeper = os.open(folder, _DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
                 except OSError as error:
                     raise _translated(error, key) from error
@@ -244,7 +253,7 @@ def _missing(key: str) -> StorageMissing:
 
 def _translated(error: OSError, key: str) -> LikenessError:
     """The error of an operation on a key, in our words."""
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+    if error.errno in _ABSENT:
         return _missing(key)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageRefused(f"{key!r} may not be used: {error.strerror}", hint="check the folder's permissions")

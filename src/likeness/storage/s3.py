@@ -19,6 +19,7 @@ from likeness.errors import (
     ObjectTooLarge,
     SettingsError,
     StorageError,
+    StorageGone,
     StorageMissing,
     StorageRefused,
     StorageUnreachable,
@@ -216,7 +217,7 @@ def _translated(error: Exception, bucket: str, key: str) -> Exception:
     cause = error if isinstance(error, ClientError) else error.__cause__
     code = str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, ClientError) else ""
     if code == "NoSuchBucket":
-        return StorageMissing(f"there is no bucket {bucket}", hint="make it, or check its name and the endpoint")
+        return StorageGone(f"there is no bucket {bucket}", hint="make it, or check its name and the endpoint")
     if code in _MISSING or isinstance(error, FileNotFoundError):
         return StorageMissing(f"there is no object {key!r} in {bucket}")
     if isinstance(error, NoCredentialsError | PartialCredentialsError):

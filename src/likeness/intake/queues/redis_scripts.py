@@ -62,8 +62,8 @@ end
 SEND = """
 local at = now + tonumber(ARGV[3])
 for i = 4, #ARGV, 2 do
-  redis.call('HSET', bodies, ARGV[i], ARGV[i + 1])
-  redis.call('ZADD', due, at, ARGV[i])
+  -- Sent once more, as a client does whose first call was answered too late: it may be leased by now.
+  if redis.call('HSETNX', bodies, ARGV[i], ARGV[i + 1]) == 1 then redis.call('ZADD', due, at, ARGV[i]) end
 end
 ring((#ARGV - 3) / 2)
 """

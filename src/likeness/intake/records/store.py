@@ -14,6 +14,7 @@ from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
 
 from likeness.errors import JobNotFound
 from likeness.intake.records import forgetting
@@ -120,6 +121,21 @@ class Records:
             self._keep(connection, given)
             return self._end(connection, [(arrival, result.content, None, None) for arrival, result in given], "done")
 
+    def share(self, arrival: Arrival, content: str) -> list[Telling] | None:
+        """An arrival is done by the result that its content has; who is to be told now. None where there is none."""
+        with self._write() as connection:
+            there = sa.select(results.c.content).where(results.c.content == content)
+            if connection.execute(there.with_for_update(read=True)).first() is None:
+                return None
+            return self._end(connection, [(arrival, content, None, None)], "done")
+
+    def overdue(self, before: datetime, *, most: int = 500) -> list[Arrival]:
+        """Arrivals that have waited for an answer since before a moment, the oldest first."""
+        old = sa.select(photos).where(photos.c.created_at < before, photos.c.state.in_(OPEN))
+        with self._read() as connection:
+            rows = connection.execute(old.order_by(photos.c.created_at).limit(most))
+            return [_arrival(row) for row in rows]
+
     def enrolled(self, given: Sequence[tuple[Arrival, str, str, str]]) -> list[Telling]:
         """Arrivals (with content, code and reason) that came to be enrolled are done."""
         with self._write() as connection:
@@ -179,15 +195,18 @@ class Records:
         with self._read() as connection:
             return [_arrival(row) for row in connection.execute(wanted.order_by(photos.c.place).limit(most))]
 
-    def cancel(self, job_id: str) -> None:
-        """Answer no more photos of a job; those that are open fail."""
+    def cancel(self, job_id: str) -> list[Telling]:
+        """Answer no more photos of a job; those that are open fail. Gives who is to be told that it ended."""
         with self._write() as connection:
             now = _now()
             open_ = (photos.c.job == job_id) & photos.c.state.in_(OPEN)
             values = {"state": "failed", "code": "cancelled", "reason": "the job was cancelled", "ended_at": now}
             connection.execute(sa.update(photos).where(open_).values(values))
             ended = (jobs.c.id == job_id) & jobs.c.ended_at.is_(None)
-            connection.execute(sa.update(jobs).where(ended).values(ended_at=now, cancelled=True))
+            if not connection.execute(sa.update(jobs).where(ended).values(ended_at=now, cancelled=True)).rowcount:
+                return []
+            callback = connection.execute(sa.select(jobs.c.callback).where(jobs.c.id == job_id)).scalar_one()
+            return [] if callback is None else _add_tellings(connection, job_id, callback, [None], now)
 
     def counts(self) -> dict[State, int]:
         """How many arrivals are in each state."""
@@ -236,9 +255,11 @@ class Records:
         people = [
             {"content": each.content, "person": person} for each in kept.values() for person in sorted(set(each.people))
         ]
+        # Two workers may answer one content at once on PostgreSQL: what either writes is as good.
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         for table, wanted in ((results, rows), (named, people)):
             if wanted:
-                connection.execute(sa.insert(table), wanted)
+                connection.execute(insert(table).on_conflict_do_nothing(), wanted)
 
     def _end(
         self,
@@ -274,11 +295,7 @@ class Records:
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(ended_at=now))
         if job.callback is None:
             return []
-        about: list[str | None] = [*ended, *([None] if whole else [])]
-        made = [Telling(secrets.token_hex(12), job_id, photo, job.callback) for photo in about]
-        rows = [{"id": each.id, "job": job_id, "photo": each.photo, "created_at": now} for each in made]
-        connection.execute(sa.insert(tellings), rows)
-        return made
+        return _add_tellings(connection, job_id, job.callback, [*ended, *([None] if whole else [])], now)
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
@@ -289,6 +306,15 @@ class Records:
     def _write(self) -> Iterator[Connection]:
         with database_errors(self._uri), self._engine.begin() as connection:
             yield connection
+
+
+def _add_tellings(
+    connection: Connection, job_id: str, callback: str, about: Sequence[str | None], now: datetime
+) -> list[Telling]:
+    made = [Telling(secrets.token_hex(12), job_id, photo, callback) for photo in about]
+    rows = [{"id": each.id, "job": job_id, "photo": each.photo, "created_at": now} for each in made]
+    connection.execute(sa.insert(tellings), rows)
+    return made
 
 
 def _jobs(connection: Connection, wanted: sa.ColumnElement[bool], most: int) -> list[ArrivalJob]:

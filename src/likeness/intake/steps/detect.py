@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from likeness.errors import InputError, LikenessError, ObjectTooLarge, SettingsError, StorageMissing
+from likeness.errors import InputError, LikenessError, ObjectTooLarge, SettingsError, StorageGone, StorageMissing
 from likeness.intake.cuttings import Cutting
 from likeness.intake.events import arrivals
 from likeness.intake.queues import Body, Message
+from likeness.intake.queues.base import MOST_ATTEMPTS
 from likeness.intake.records import Arrival
 from likeness.intake.steps.base import (
     UNKNOWN,
@@ -25,8 +26,11 @@ from likeness.intake.steps.base import (
     to_tell,
 )
 
-HOPELESS = (InputError, SettingsError, StorageMissing, ObjectTooLarge)
-"""Errors of a photo that another try would meet again."""
+
+def hopeless(error: object) -> bool:
+    """Whether another try would meet this error of a photo again; a storage that is away may come back."""
+    final = isinstance(error, InputError | SettingsError | StorageMissing | ObjectTooLarge)
+    return final and not isinstance(error, StorageGone)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +63,13 @@ class Detect(Step):
             self._outcome(message, each, looked) if isinstance(each, list) else each
             for message, each in zip(messages, meant, strict=True)
         ]
+
+    def give_up(self, message: Message, reason: str) -> tuple[tuple[str, Body], ...]:
+        """See `Step`; of events too."""
+        meant = self._meant(replace(message, attempt=MOST_ATTEMPTS), None)
+        if isinstance(meant, list):
+            return fail(self.shop, meant, "given_up", reason)
+        return super().give_up(message, reason)
 
     def _meant(self, message: Message, arrival: Arrival | None) -> list[Arrival] | Outcome:
         """The arrivals of a message, written down where they are new; `arrival` is the one that it names, if known."""
@@ -117,31 +128,30 @@ class Detect(Step):
     def _outcome(self, message: Message, meant: Sequence[Arrival], looked: dict[str, _Found]) -> Outcome:
         """Of all arrivals of one message; where one must be tried again, all are, and those that ended stay so."""
         then: list[tuple[str, Body]] = []
-        hopeless: list[str] = []
+        refused: list[str] = []
         for arrival in meant:
             each = looked.get(arrival.id)
             if each is None:
                 ended = settled(self.shop, message, arrival)
                 then += ended.then if isinstance(ended, Done | Bury) else ()
-                hopeless += [ended.reason] if isinstance(ended, Bury) else []
-            elif isinstance(each, HOPELESS):
+                refused += [ended.reason] if isinstance(ended, Bury) else []
+            elif isinstance(each, LikenessError) and hopeless(each):
                 then += fail(self.shop, [arrival], each.code, each.message)
-                hopeless.append(each.message)
+                refused.append(each.message)
             elif isinstance(each, LikenessError):
                 return Retry(each.message)
             else:
                 then += self._next(arrival, each)
-        return Bury("; ".join(hopeless), tuple(then)) if hopeless else Done(tuple(then))
+        return Bury("; ".join(refused), tuple(then)) if refused else Done(tuple(then))
 
     def _next(self, arrival: Arrival, looked: _Looked) -> tuple[tuple[str, Body], ...]:
         if looked.cut:
             return (("identify", {"arrival": arrival.id}),)
         if arrival.name is not None:
             return (("enrol", {"arrival": arrival.id}),)
-        result = self.shop.records.results([looked.content]).get(looked.content)
-        if result is None:  # erased in between: looked at anew
+        tellings = self.shop.records.share(arrival, looked.content)
+        if tellings is None:  # erased in between: looked at anew
             return (("detect", {"arrival": arrival.id}),)
-        tellings = self.shop.records.answer([(replace(arrival, content=looked.content), result)])
         self.shop.clean([arrival])
         return to_tell(tellings)
 

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 
 from likeness.errors import LikenessError
-from likeness.intake.queues import Body, Message
+from likeness.intake.queues import Message
 from likeness.intake.records import Arrival
 from likeness.intake.steps.base import Bury, Done, Outcome, Retry, Step, fail, known, settled, to_tell
-from likeness.intake.steps.detect import HOPELESS
+from likeness.intake.steps.detect import hopeless
 from likeness.service import EnrolOptions, FoundPhoto
 
 
@@ -29,23 +29,23 @@ class Enrol(Step):
                 continue
             try:
                 read.append((place, arrival, self.shop.read(arrival)))
-            except HOPELESS as error:
-                outcomes[place] = Bury(error.message, fail(self.shop, [arrival], error.code, error.message))
             except LikenessError as error:
-                outcomes[place] = Retry(error.message)
+                if hopeless(error):
+                    outcomes[place] = Bury(error.message, fail(self.shop, [arrival], error.code, error.message))
+                else:
+                    outcomes[place] = Retry(error.message)
         photos = [FoundPhoto("", arrival.name, data=data) for _, arrival, data in read]
         enrolled = self.shop.people.acting_as("worker").enroll(photos, EnrolOptions(pick="largest"))
+        given: list[tuple[Arrival, str, str, str]] = []
         for (place, arrival, data), outcome in zip(read, enrolled, strict=True):
             if outcome.error is None:
-                content = hashlib.sha256(data).hexdigest()
-                given = (arrival, content, outcome.status, outcome.note)
-                outcomes[place] = Done(self._ended(arrival, given))
+                given.append((arrival, hashlib.sha256(data).hexdigest(), outcome.status, outcome.note))
+                outcomes[place] = Done()
             else:
                 code, reason = outcome.error["code"], outcome.error["message"]
                 outcomes[place] = Bury(reason, fail(self.shop, [arrival], code, reason))
+        if given:
+            told = to_tell(self.shop.records.enrolled(given))
+            self.shop.clean([arrival for arrival, *_ in given])
+            outcomes[outcomes.index(Done())] = Done(told)  # the messages that tell are of the batch
         return [outcome or Done() for outcome in outcomes]
-
-    def _ended(self, arrival: Arrival, given: tuple[Arrival, str, str, str]) -> tuple[tuple[str, Body], ...]:
-        tellings = self.shop.records.enrolled([given])
-        self.shop.clean([arrival])
-        return to_tell(tellings)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from itertools import islice
 
-from likeness.errors import SpoolDamaged, StorageMissing
+from likeness.errors import PersonNotFound, SpoolDamaged, StorageMissing
 from likeness.intake.cuttings import Cutting, fit_of
 from likeness.intake.queues import Message
 from likeness.intake.records import Arrival, Result
@@ -63,8 +63,17 @@ class Identify(Step):
         identified = people.identify_together(asked)
         given = [(arrival, self._result(arrival, each)) for (arrival, _), each in zip(cut, identified, strict=True)]
         tellings = self.shop.records.answer(given)
+        self._forget_erased({person for _, result in given for person in result.people})
         self.shop.clean([arrival for arrival, _ in cut])
         return tuple((step, dict(body)) for step, body in to_tell(tellings))
+
+    def _forget_erased(self, person_ids: Set[str]) -> None:
+        """Erase answers about people who were erased since they were found: whoever did saw no answer yet."""
+        for person_id in sorted(person_ids):
+            try:
+                self.shop.people.gallery.person(person_id)
+            except PersonNotFound:
+                self.shop.records.forget_person(person_id, "")
 
     def _result(self, arrival: Arrival, identified: Identified) -> Result:
         if arrival.content is None:

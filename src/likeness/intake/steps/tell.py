@@ -12,18 +12,19 @@ from likeness.intake.queues import Body, Message
 from likeness.intake.records import Telling
 from likeness.intake.steps.base import Bury, Done, Outcome, Retry, Step
 from likeness.intake.webhooks import tell
+from likeness.spread import spread
 
 
 class Tell(Step):
     """Posts what happened to the job's callback, signed; whoever does not answer is asked again, ever more rarely."""
 
     name = "tell"
-    together = 1
     first_wait_s = 15.0
 
     def handle(self, messages: Sequence[Message]) -> list[Outcome]:
         """See `Step`."""
-        return [self._tell(message) for message in messages]
+        # All at once, so that a caller who does not answer holds up those beside it for one time limit, not for many.
+        return list(spread(self._tell, messages, len(messages)))
 
     def give_up(self, message: Message, reason: str) -> tuple[tuple[str, Body], ...]:
         """See `Step`."""

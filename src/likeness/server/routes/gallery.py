@@ -15,7 +15,7 @@ from likeness.server.enrolling import EnrolFields, found_photo, plain_outcome
 from likeness.server.jobs import Job
 from likeness.server.schemas import GalleryAnswer, JobAnswer
 from likeness.server.uploads import PhotoField, Picture, all_bytes_of, body_of, read
-from likeness.service import FoundPhoto, People
+from likeness.service import FoundPhoto, People, purging
 from likeness.service.models import all_models
 from likeness.service.photos import name_from_folder
 
@@ -28,6 +28,14 @@ class ReEmbed(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str | None = Field(None, min_length=1, max_length=200, description="Name of an embedder; the present one.")
+
+
+class Purge(BaseModel):
+    """How to enforce retention."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dry_run: bool = Field(False, description="Only tell who is due.")
 
 
 class EnrolmentForm(EnrolFields):
@@ -77,6 +85,26 @@ async def check(actor: Admin, here: Here) -> Any:
         return {"ok": all(found.ok for found in findings), "findings": {found.name: found.ok for found in findings}}
 
     return here.jobs.begin(Job("check", actor, work)).as_dict()
+
+
+@router.post("/gallery/purge", response_model=JobAnswer, status_code=202, responses=errors(413))
+async def purge_people(actor: Admin, here: Here, asked: Annotated[Purge, Body()]) -> Any:
+    """Erase everybody whose retention date has passed; a job. One who cannot be erased keeps nobody else."""
+
+    def work(job: Job) -> dict[str, Any]:
+        people = here.engine.people.acting_as(actor)
+        due = purging.due(people)
+        ids = [person.id for person in due]
+        if asked.dry_run:
+            return {"due": ids, "erased": 0, "failed": []}
+        failed: list[dict[str, str]] = []
+        done = 0
+        for done, fate in enumerate(purging.purge(people, stop=job.stop.is_set), start=1):
+            failed += [] if fate.error is None else [{"person_id": fate.person.id, "code": fate.error.code}]
+            job.progress(done, max(done, len(ids)))
+        return {"due": ids, "erased": done - len(failed), "failed": failed}
+
+    return here.jobs.begin(Job("purge", actor, work)).as_dict()
 
 
 @router.post("/gallery/re-embed", response_model=JobAnswer, status_code=202, responses=errors(404, 413))

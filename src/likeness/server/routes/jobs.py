@@ -47,6 +47,4 @@ async def cancel_job(job: JobId, actor: Reader, here: Here) -> Any:
     except JobNotFound:
         if here.office is None:
             raise
-        found = await run_in_threadpool(here.office.records.job, job, owner=here.owner(actor))
-        await run_in_threadpool(here.office.records.cancel, found.id)
-        return job_dict(await run_in_threadpool(here.office.records.job, job))
+        return job_dict(await run_in_threadpool(here.office.cancel, job, owner=here.owner(actor)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Response
@@ -25,7 +25,9 @@ from likeness.server.schemas import (
     ProfileAnswer,
 )
 from likeness.server.uploads import body_of, read
-from likeness.service import Forgotten
+from likeness.service import Forgotten, People
+from likeness.service.consent import state_consent, withdraw_consent
+from likeness.service.proving import forget_with_proof
 from likeness.types import Person
 
 router = APIRouter(prefix="/v1/people", route_class=KeyFirst)
@@ -57,6 +59,16 @@ class Merge(Plain):
     """Whose the faces become."""
 
     into: str = Field(min_length=1, max_length=200, description="Id or name of the person who stays.")
+
+
+class ConsentGiven(BaseModel):
+    """Why somebody's data may be kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    basis: str = Field(min_length=1, max_length=1000, description="In words.")
+    source: str = Field("", max_length=1000, description="Through what it was given.")
+    retain_until: date | None = Field(None, description="The day after which the person must be erased.")
 
 
 class ProfileChange(Plain):
@@ -146,9 +158,35 @@ async def merge_people(person: Whom, merge: Merge, actor: Enroller, here: Here) 
 
 
 @router.delete("/{person}", response_model=ErasedAnswer, responses=errors(404))
-async def erase_person(person: Whom, actor: Admin, here: Here) -> Any:
+async def erase_person(
+    person: Whom,
+    actor: Admin,
+    here: Here,
+    prove: Annotated[bool, Query(description="Then look for their bytes in every file of the gallery.")] = False,
+) -> Any:
     """Erase a person from record, index and snapshots; answered when it is done, with what it reached."""
-    return _erased(await here.call(actor, lambda people: people.forget(person)))
+    if not prove:
+        return _erased(await here.call(actor, lambda people: people.forget(person)))
+    proof = await here.call(actor, lambda people: forget_with_proof(people, person))
+    told = proof.as_dict()["proof"]
+    del told["files_found_in"]  # this machine's paths
+    return _erased(proof.forgotten) | {"proof": told}
+
+
+@router.put("/{person}/consent", response_model=PersonAnswer, responses=errors(404, 413))
+async def record_consent(person: Whom, given: ConsentGiven, actor: Enroller, here: Here) -> Any:
+    """Record why a person's data may be kept, and until when."""
+
+    def work(people: People) -> Person:
+        return state_consent(people, person, given.basis, given.source, given.retain_until)
+
+    return (await here.call(actor, work)).as_dict()
+
+
+@router.delete("/{person}/consent", response_model=PersonAnswer, responses=errors(404))
+async def take_consent_back(person: Whom, actor: Admin, here: Here) -> Any:
+    """Record that a person took their consent back: the next purge erases them."""
+    return (await here.call(actor, lambda people: withdraw_consent(people, person))).as_dict()
 
 
 @router.get("/{person}/pictures", response_model=list[PictureAnswer], responses=errors(404))
