@@ -25,5 +25,5 @@ def read_fitted(path: Path, kind: type[Kind], what: str) -> Kind:
             raise CalibrationError(f"{path} has a format that this version does not know")
         arrays = {name: np.array(value, np.float64) for name, value in data.items() if isinstance(value, list)}
         return kind(**data | arrays)
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CalibrationError(f"{path} is not {what}: {error}") from error

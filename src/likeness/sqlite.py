@@ -58,6 +58,8 @@ def mapped_errors(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise  # a fault of this code, not of the disk
+    except UnicodeDecodeError as error:  # SQLite quotes damage, and Python fails to read the quotation
+        raise GalleryCorrupt(f"{path} is damaged", hint="restore a snapshot of it") from error
     except (sqlite3.Error, OSError) as error:
         raise translate(error, path) from error
 

@@ -184,7 +184,10 @@ def read_triplets(path: Path) -> list[Triplet]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"the triplets {str(path)!r} cannot be read: {error}") from error
-    lines = list(csv.reader(io.StringIO(text)))
+    try:
+        lines = list(csv.reader(io.StringIO(text)))
+    except csv.Error as error:
+        raise DatasetError(f"{str(path)!r} is no CSV: {error}") from None
     if not lines or lines[0] != _COLUMNS:
         raise DatasetError(f"{str(path)!r} holds no triplets: its first line is not {','.join(_COLUMNS)}")
     for number, cells in enumerate(lines[1:], start=2):

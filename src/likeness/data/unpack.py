@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import lzma
 import re
@@ -42,8 +43,9 @@ def unpack(archive: Path, out: Path, *, progress: Told = nobody) -> int:
         except NotImplementedError as error:
             raise DownloadCorrupt(f"{archive.name} is packed in a way that is not read: {error}") from error
         except (*_DAMAGES, OSError) as error:
-            if not isinstance(error, _DAMAGES) and error.errno is not None:
-                raise  # the disk's, not the archive's
+            # A place before the archive's start is its own fault; other errors of the system are the disk's.
+            if not isinstance(error, _DAMAGES) and error.errno not in (None, errno.EINVAL):
+                raise
             raise DownloadCorrupt(f"{archive.name} is damaged: {error}", hint="download it again") from error
         if not count:
             raise DownloadCorrupt(f"{archive.name} has no files in it")

@@ -6,14 +6,13 @@ A bundle may carry a file under the key `classes`: NumPy's `.npz` with `weights`
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.arrays import read_arrays
 from likeness.bundle import CLASSES, Bundle
 from likeness.data.splits import person_key
 from likeness.errors import BundleCorrupt
@@ -24,8 +23,6 @@ from likeness.evaluate.sample import Sample
 CONFUSED = 12
 """Identities in the picture of who is taken for whom."""
 CHUNK = 4000
-UNREADABLE = (OSError, ValueError, MemoryError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
-"""What NumPy raises at an archive that is damaged, or that states more than there is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +43,9 @@ class Classes:
             return None
         path = bundle.path(CLASSES)
         try:
-            with np.load(path, allow_pickle=False) as data:
-                weights, identities = data["weights"].astype(np.float32), data["identities"].astype(np.str_)
-        except (*UNREADABLE, KeyError) as error:
+            data = read_arrays(path)
+            weights, identities = data["weights"].astype(np.float32), data["identities"].astype(np.str_)
+        except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:
             raise BundleCorrupt(f"{path.name} of the bundle {bundle.manifest.name} holds no classes: {error}") from None
         if not np.isfinite(weights).all():
             raise BundleCorrupt(f"{path.name} of the bundle {bundle.manifest.name} holds weights that are no numbers")

@@ -136,6 +136,13 @@ _Named = tuple[str, str, bool, int | None, tuple[str, str] | None]
 
 def _read_csv(text: str, path: Path) -> list[_Named]:
     reader = csv.DictReader(text.splitlines())
+    try:
+        return _csv_pairs(reader, path)
+    except (csv.Error, ValueError) as error:
+        raise DatasetError(f"the pairs {str(path)!r}, line {reader.line_num}: {error}") from None
+
+
+def _csv_pairs(reader: csv.DictReader[str], path: Path) -> list[_Named]:
     missing = {"path1", "path2", "same"} - set(reader.fieldnames or ())
     if missing:
         raise DatasetError(f"the pairs {str(path)!r} have no column {', '.join(sorted(missing))}")
@@ -156,7 +163,7 @@ def _read_lfw(text: str, path: Path) -> list[_Named]:
     try:
         folds, each = (int(word) for word in lines[0]) if len(lines[0]) == 2 else (1, int(lines[0][0]))
         found = [_lfw_pair(words, place // (2 * each)) for place, words in enumerate(lines[1:])]
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, ZeroDivisionError):
         raise DatasetError(
             f"the pairs {str(path)!r} are neither a CSV with the columns path1, path2, same nor in LFW's format"
         ) from None

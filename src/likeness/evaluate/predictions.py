@@ -70,16 +70,16 @@ def read_predictions(path: Path, dataset: Dataset | None = None) -> Predictions:
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"the predictions {str(path)!r} cannot be read: {error}") from None
     reader = csv.DictReader(text.splitlines())
-    if "path" not in (reader.fieldnames or ()):
-        raise DatasetError(f"the predictions {str(path)!r} have no column 'path'")
     known = {name: row for row in (dataset.rows if dataset else ()) for name in (row.photo, row.path) if name}
     lines = []
-    for cells in reader:
-        try:
+    try:
+        if "path" not in (reader.fieldnames or ()):
+            raise DatasetError(f"the predictions {str(path)!r} have no column 'path'")
+        for cells in reader:
             if dataset is None or cells["path"] in known:
                 lines.append(_line(cells, known.get(cells["path"])))
-        except ValueError as error:
-            raise DatasetError(f"{str(path)!r}, line {reader.line_num}: {error}") from None
+    except (csv.Error, ValueError) as error:
+        raise DatasetError(f"{str(path)!r}, line {reader.line_num}: {error}") from None
     if not lines:
         where = f"of {str(path)!r} is in the data set" if dataset else f"is in {str(path)!r}"
         raise DatasetError(f"no photo {where}")

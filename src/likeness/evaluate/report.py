@@ -73,7 +73,7 @@ def read_report(path: Path) -> dict[str, Any]:
     file = path / JSON if path.is_dir() else path
     try:
         report = json.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"the report {str(file)!r} cannot be read: {error}") from None
     if not isinstance(report, dict) or not {"kind", "model", "data"} <= report.keys():
         raise DatasetError(f"{str(file)!r} is no report of `likeness evaluate`")

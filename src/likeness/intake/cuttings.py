@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from likeness.arrays import read_arrays
 from likeness.errors import SpoolDamaged
 from likeness.recognizer import CutFace, Recognizer
 from likeness.types import Face, Photo, Pixels, Quality
+
+MOST_BYTES = 1 << 30
+"""Unpacked; a file of more is not read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,17 +57,17 @@ class Cutting:
             SpoolDamaged: it is none, or not whole.
         """
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                facts: dict[str, Any] = json.loads(arrays["facts"].tobytes())
-                crops: Sequence[Pixels] = arrays["crops"] if facts["faces"] else ()
-                others: Sequence[Pixels | None] = [None] * len(crops)
-                if "attribute_crops" in arrays:
-                    others = list(arrays["attribute_crops"])
+            arrays = read_arrays(data, most_bytes=MOST_BYTES)
+            facts: dict[str, Any] = json.loads(arrays["facts"].tobytes())
+            crops: Sequence[Pixels] = list(arrays["crops"]) if facts["faces"] else ()
+            others: Sequence[Pixels | None] = [None] * len(crops)
+            if "attribute_crops" in arrays:
+                others = list(arrays["attribute_crops"])
             faces = (_face(each, crop) for each, crop in zip(facts["faces"], crops, strict=True))
             cut = tuple(CutFace(face, other) for face, other in zip(faces, others, strict=True))
             width, height = facts["size"]
             return cls(cut, (int(width), int(height)), str(facts["fit"]))
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise SpoolDamaged("a file of cut-out faces is damaged") from error
 
 

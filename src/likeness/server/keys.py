@@ -277,6 +277,10 @@ class KeyStore:
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except (TypeError, ValueError) as error:  # of a row that SQLite takes for whole and this program does not
+            raise StorageError(
+                f"the API keys in {self.path} are damaged", hint="put a copy of the file in its place, or make new keys"
+            ) from error
         except (sqlite3.Error, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise StorageError(
@@ -296,5 +300,6 @@ def _text(time: datetime | None) -> str | None:
 def _key(row: tuple[Any, ...]) -> Key:
     key_id, name, scope, *times = row
     created, *others = (None if each is None else datetime.fromisoformat(each) for each in times)
-    assert created is not None  # the table's promise
+    if created is None or scope not in SCOPES or not all(each is None or each.tzinfo for each in (created, *others)):
+        raise ValueError("no key")
     return Key(key_id, name, scope, created, *others)

@@ -24,6 +24,8 @@ _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 _LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 _LONGEST_LINE = 1 << 20
 """Bytes of a line of any table but `img`."""
+_LONGEST_IMAGE = 1 << 30
+"""Bytes of a line of `img`, which has two for each byte of the image."""
 _SPARE = 256
 
 Row = dict[str, bytes | None]
@@ -107,7 +109,9 @@ def read_dump(path: Path) -> Dump:
             _expect_plain(file, path)
             while line := file.readline(_LONGEST_LINE):
                 if found := _COPY.fullmatch(line):
-                    columns = tuple(name.strip().strip('"') for name in found[2].decode().split(","))
+                    columns = tuple(
+                        name.strip().strip('"') for name in found[2].decode("utf-8", "backslashreplace").split(",")
+                    )
                     _read_table(dump, file, found[1].decode(), columns)
     except OSError as error:
         raise ImportRefused(f"{str(path)!r} cannot be read: {error.strerror}") from error
@@ -125,7 +129,9 @@ def _read_table(dump: Dump, file: IO[bytes], table: str, columns: tuple[str, ...
         dump.image_columns = columns
     while True:
         offset = file.tell()
-        line = file.readline()
+        line = file.readline(_LONGEST_IMAGE if table == "img" else _LONGEST_LINE)
+        if len(line) == (_LONGEST_IMAGE if table == "img" else _LONGEST_LINE):
+            raise ImportRefused(f"{str(dump.path)!r} has a line in its table {table} that is too long")
         if not line.endswith(b"\n"):
             raise ImportRefused(f"{str(dump.path)!r} ends within its table {table}", hint="make the dump again")
         if line.rstrip(b"\r\n") == b"\\.":

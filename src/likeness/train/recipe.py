@@ -224,7 +224,7 @@ def read_values(name: str, shipped: Path, changes: Iterable[str] = (), *, smoke:
     except FileNotFoundError:
         known = ", ".join(sorted(path.stem for path in shipped.glob("*.toml")))
         raise RecipeInvalid(f"there is no recipe {name!r}", hint=f"name a .toml file or one of: {known}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # of numbers without end, too
         raise RecipeInvalid(f"the recipe {name!r} cannot be read: {error}") from None
     small = values.pop(SMOKE, {})
     if smoke:
@@ -275,7 +275,7 @@ def _parsed(change: str) -> dict[str, Any]:
         raise RecipeInvalid(f"expected --set key=value, got {change!r}", hint="for example --set loop.epochs=3")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text
     nested: Any = value
     for part in reversed(key.strip().split(".")):

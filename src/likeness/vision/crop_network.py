@@ -34,7 +34,7 @@ class CropNetwork:
         self._input = manifest.input
         self._flip = bool(manifest.parameters.get("flip", False))
         self._template = np.array(manifest.alignment.template_px, np.float32)
-        self._session = Session(bundle.path("model"), threads=threads)
+        self._session = Session.of(bundle, "model", threads=threads)
 
     def crop(self, pixels: Pixels, landmarks_px: Vector) -> Pixels:
         """The face with these landmarks `(5, 2)`, as the network takes it: `(side_px, side_px, 3)`."""
@@ -59,6 +59,8 @@ class CropNetwork:
     def _outputs(self, crops: Pixels) -> Outputs:
         views = np.concatenate([crops, crops[:, :, ::-1]]) if self._flip else crops
         found = self._session.run_named(faces=self._input.prepare(views))
+        if not found or any(values.ndim < 1 or len(values) != len(views) for values in found.values()):
+            raise BundleCorrupt(f"the network of the bundle {self.name} does not give one row for each crop")
         if self._flip:
             half = np.float32(0.5)
             found = {name: half * (values[: len(crops)] + values[len(crops) :]) for name, values in found.items()}

@@ -39,28 +39,33 @@ class Embedder(CropNetwork):
 
         Raises:
             ValueError: the crops have another shape or type.
+            BundleCorrupt: the network gives no such embeddings.
         """
         if not len(crops):
             return np.empty((0, self.dimension), np.float32)
-        return _unit(self.outputs(crops))
+        return self._unit(self.outputs(crops))
 
     def embed_and_tell(self, crops: Pixels) -> tuple[Vector, AttributeLogits]:
         """Embeddings as `embed`, and age and gender logits of at least one crop, in one pass.
 
         Raises:
             ValueError: the crops have another shape or type.
-            BundleCorrupt: the network tells no age and gender.
+            BundleCorrupt: the network gives no such embeddings, or tells no age and gender.
         """
         found = self.outputs(crops)
-        return _unit(found), AttributeLogits.of(found, self._bundle)
+        return self._unit(found), AttributeLogits.of(found, self._bundle)
 
     def attribute_logits(self, crops: Pixels) -> AttributeLogits:
         """Age and gender logits alone; raises as `embed_and_tell`."""
         return self.embed_and_tell(crops)[1]
 
-
-def _unit(outputs: Outputs) -> Vector:
-    raw = outputs[EMBEDDINGS] if EMBEDDINGS in outputs else next(iter(outputs.values()))
-    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
-    unit: Vector = (raw / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return unit
+    def _unit(self, outputs: Outputs) -> Vector:
+        raw = outputs[EMBEDDINGS] if EMBEDDINGS in outputs else next(iter(outputs.values()))
+        if raw.shape[1:] != (self.dimension,) or raw.dtype.kind != "f" or not np.isfinite(raw).all():
+            raise BundleCorrupt(
+                f"the network of the bundle {self.name} gives no embeddings of {self.dimension} finite numbers, but "
+                f"{raw.dtype} of shape {raw.shape}"
+            )
+        lengths = np.linalg.norm(raw, axis=1, keepdims=True)
+        unit: Vector = (raw / np.maximum(lengths, 1e-12)).astype(np.float32)
+        return unit

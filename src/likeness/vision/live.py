@@ -173,7 +173,8 @@ def _decoded_live(source: LiveSource) -> Iterator[Any]:
         raise ExtraMissing("reading videos needs PyAV", hint="pip install 'likeness[video]'") from error
     file, kind, options = _way_to(source)
     try:
-        with av.open(file, format=kind, options=options, timeout=(OPEN_S, READ_S)) as container:
+        timeouts = (OPEN_S, READ_S)
+        with av.open(file, format=kind, options=options, timeout=timeouts, metadata_errors="replace") as container:
             yield from decoded(container)
     except EOFError:
         return

@@ -53,9 +53,9 @@ class MtcnnDetector:
             self.parameters = MtcnnParameters(**bundle.manifest.parameters)
         except TypeError as error:
             raise BundleCorrupt(f"the parameters of the bundle {bundle.manifest.name} do not fit: {error}") from error
-        self._pnet = Session(bundle.path("pnet"), threads=threads)
-        self._rnet = Session(bundle.path("rnet"), threads=threads)
-        self._onet = Session(bundle.path("onet"), threads=threads)
+        self._pnet = Session.of(bundle, "pnet", threads=threads)
+        self._rnet = Session.of(bundle, "rnet", threads=threads)
+        self._onet = Session.of(bundle, "onet", threads=threads)
 
     def detect(self, pixels: Pixels, *, min_face_px: float | None = None) -> Detections:
         """See `likeness.vision.detect.Detector`."""

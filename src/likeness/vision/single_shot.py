@@ -73,8 +73,8 @@ class SingleShotDetector:
         self._template = np.array(self.parameters.template_px, np.float32)
         if self._template.shape != (5, 2):
             raise BundleCorrupt(f"the bundle {bundle.manifest.name} has no five landmarks in its template")
-        self._finder = Session(bundle.path(FINDER), threads=threads)
-        self._refiner = Session(bundle.path(REFINER), threads=threads)
+        self._finder = Session.of(bundle, FINDER, threads=threads)
+        self._refiner = Session.of(bundle, REFINER, threads=threads)
 
     def detect(self, pixels: Pixels, *, min_face_px: float | None = None) -> Detections:
         """See `likeness.vision.detect.Detector`."""

@@ -77,7 +77,7 @@ def read_frames(
     with _opened(source) as file:
         kind = _kind(file)
         try:
-            with av.open(file, format=kind, options=CLOSED) as container:
+            with av.open(file, format=kind, options=CLOSED, metadata_errors="replace") as container:
                 for frame, time_s in spaced(decoded(container, most_pixels), every_s, most_s):
                     count += 1
                     yield picture(frame, time_s, side_px)
@@ -109,7 +109,8 @@ def duration(source: bytes | str | os.PathLike[str]) -> float | None:
         return None
     with _opened(source) as file:
         try:
-            with av.open(file, mode="r", format=_kind(file), options=CLOSED) as container:
+            kind = _kind(file)
+            with av.open(file, mode="r", format=kind, options=CLOSED, metadata_errors="replace") as container:
                 return None if container.duration is None else container.duration / av.time_base
         except (av.FFmpegError, EOFError, VideoUnusable):
             return None
@@ -146,12 +147,14 @@ def decoded(container: Any, most_pixels: int = MOST_PIXELS) -> Iterator[Any]:
     """The frames of an opened container's first video, as FFmpeg has them.
 
     Raises:
-        VideoUnusable: there is none, or its frames are too large.
+        VideoUnusable: there is none, it is of an unknown codec, or its frames are too large.
     """
     streams: Sequence[Any] = container.streams.video
     if not streams:
         raise VideoUnusable("the file holds no moving pictures", hint="give a video, not a sound recording")
     stream = streams[0]
+    if stream.codec_context is None:
+        raise VideoUnusable("the video's pictures are packed in a way that is not known", hint="save it as MP4 or WebM")
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > most_pixels:
         raise _too_large(width, height, most_pixels)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
-import struct
-import zlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -14,11 +15,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from likeness.data.manifest import Row, stays_inside
+from likeness.data.sources import matlab
 from likeness.data.sources.base import Download, Skipped, Source
 from likeness.errors import DatasetError, ExtraMissing
 
 _TABLES = ("imdb", "wiki")
-_FIELDS = ("dob", "photo_taken", "full_path", "gender", "name", "face_score", "second_face_score")
 # MATLAB counts days from the year 0, Python from the year 1.
 _MATLAB_DAYS_BEFORE = 366
 
@@ -116,58 +117,20 @@ def _tables(folder: Path) -> list[Path]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The table's lines as plain values."""
-    table = _read(path)
-    columns = {field: table[field][0, 0].ravel() for field in _FIELDS}
-    lengths = {len(column) for column in columns.values()}
-    if len(lengths) != 1:
-        raise DatasetError(f"{path} is malformed: its columns have {sorted(lengths)} lines")
-    names = _celebrities(table, columns["name"])
-    for at in range(lengths.pop()):
-        line: dict[str, Any] = {"full_path": _text(columns["full_path"][at]), "name": names[at]}
-        for field in ("dob", "photo_taken", "gender", "face_score", "second_face_score"):
-            line[field] = float(columns[field][at])
-        yield line
-
-
-def _read(path: Path) -> Any:
+    """The table's lines as plain values, read by a process of its own (`likeness.data.sources.matlab`)."""
     if find_spec("scipy") is None:
         raise ExtraMissing("MATLAB tables need scipy", hint="pip install 'likeness[data]'")
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        table = loadmat(str(path))[path.stem]
-        missing = [field for field in _FIELDS if field not in (table.dtype.names or ())]
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (MatReadError, ValueError, TypeError, KeyError, NotImplementedError, struct.error, zlib.error) as error:
-        raise DatasetError(f"{path} is no MATLAB table called {path.stem}: {error}") from None
-    if missing:
-        raise DatasetError(f"{path} lacks the columns {', '.join(missing)}")
-    return table
-
-
-def _celebrities(table: Any, names: Any) -> list[str]:
-    """Who is on each photo: by number where the table numbers people (two may share a name), else by name."""
-    plain = [_text(name) for name in names]
-    known = table.dtype.names or ()
-    if "celeb_id" not in known or "celeb_names" not in known:
-        return plain
-    listed = [_text(name) for name in table["celeb_names"][0, 0].ravel()]
-    counts: dict[str, int] = {}
-    for name in listed:
-        counts[name] = counts.get(name, 0) + 1
-    found = []
-    for at, number in enumerate(table["celeb_id"][0, 0].ravel()):
-        if not (math.isfinite(number) and 1 <= int(number) <= len(listed)):
-            found.append(plain[at])
-            continue
-        name = listed[int(number) - 1]
-        found.append(f"{name} ({int(number)})" if counts[name] > 1 else name)
-    return found
-
-
-def _text(cell: Any) -> str:
-    """The text in a MATLAB cell; empty where it is empty."""
-    return str(cell.ravel()[0]).strip() if getattr(cell, "size", 0) else ""
+    command = [sys.executable, "-m", matlab.__name__, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as reader:  # noqa: S603
+        assert reader.stdout is not None  # a pipe, as asked for
+        try:
+            for text in reader.stdout:
+                line: dict[str, Any] = json.loads(text)
+                if matlab.FAULT in line:
+                    raise DatasetError(line[matlab.FAULT])
+                yield line
+            code = reader.wait()
+        finally:
+            reader.kill()
+    if code:
+        raise DatasetError(f"{path} is damaged: the reader of MATLAB tables fell over it")
