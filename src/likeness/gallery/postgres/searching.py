@@ -84,7 +84,7 @@ def _candidates(
     at_once = _PROBES if indexed else max(1, min(_PROBES, _SCORES_AT_ONCE // max(1, state.faces)))
     found: list[list[Hit]] = [[] for _ in rows]
     if indexed:
-        index.tune(connection, count)
+        index.tune(connection, state, count)
     statement = text(
         (_INDEXED if indexed else _EXACT).format(vectors=state.vectors, dimension=state.dimension, without=_WITHOUT)
     )
