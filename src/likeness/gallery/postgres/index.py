@@ -6,7 +6,6 @@ The server keeps it up to date by itself with every face that is added or erased
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 
