@@ -72,9 +72,7 @@ def guarded(certificate):
         assert server.violations == []
 
 
-def test_over_tls_and_with_a_key_a_gallery_works_and_the_key_is_shown_nowhere(
-    guarded, certificate, tmp_path, monkeypatch
-):
+def test_over_tls_and_with_a_key_a_gallery_works_and_shows_no_key(guarded, certificate, tmp_path, monkeypatch):
     place = f"elasticsearch+https://:{KEY.replace('=', '%3D')}@{guarded.host}/secret?ca_certs={certificate[0]}"
     with opened(place) as gallery:
         gallery.add([new_face("Ann", 1)])
@@ -98,7 +96,7 @@ def test_who_has_no_key_or_another_one_is_refused(guarded, certificate, monkeypa
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(guarded):
-    with pytest.raises(GalleryUnreachable, match="not trusted|not show a certificate") as raised:
+    with pytest.raises(GalleryUnreachable, match="not show a certificate") as raised:
         opened(f"elasticsearch+https://:{KEY.replace('=', '%3D')}@{guarded.host}/g?patience=0.2")
     assert "ca_certs" in raised.value.hint
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from likeness.cli.flags import Flags, common_options, progress_option
+from likeness.cli.gallery_delete import delete
 from likeness.cli.gallery_key import COMMANDS as KEY_COMMANDS
 from likeness.cli.gallery_migrate import migrate
 from likeness.cli.output import plain
@@ -152,6 +153,7 @@ def build_index(flags: Flags) -> None:
 
 
 gallery.add_command(migrate)
+gallery.add_command(delete)
 for command in KEY_COMMANDS:
     gallery.add_command(command)
 

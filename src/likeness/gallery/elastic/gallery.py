@@ -32,6 +32,7 @@ from likeness.gallery.base import (
     TrailCheck,
     ignore_progress,
 )
+from likeness.gallery.deleting import Deletable
 from likeness.gallery.elastic import audit, checking, erasure, layout, notes, people, reembedding, snapshots, transfer
 from likeness.gallery.elastic import faces as face_rows
 from likeness.gallery.elastic.address import parse
@@ -71,7 +72,7 @@ def open_elastic(
         raise
 
 
-class ElasticGallery(Gallery, Transferable):
+class ElasticGallery(Gallery, Transferable, Deletable):
     """See `likeness.gallery.base.Gallery` and `likeness.gallery.transfer.Transferable`. Made by `open_elastic`."""
 
     def __init__(
