@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
@@ -140,7 +141,10 @@ def drop_index(store: Store, index: str) -> None:
 
 
 def told(store: Store) -> list[dict[str, Any]]:
-    """What the cluster tells of each index: `index`, `health`, `docs`, `bytes` (of all copies)."""
+    """What the cluster tells of each index of the gallery: `index`, `health`, `docs`, `bytes` (of all copies)."""
+    own = re.compile(
+        rf"{re.escape(store.address.prefix)}-(meta|people|notes|audit|faces-\d{{6}})"
+    )  # not a-faces-people
     answer = store.cluster.ask(
         lambda client: client.cat.indices(
             index=store.all, h="index,health,docs.count,store.size", format="json", bytes="b"
@@ -155,6 +159,7 @@ def told(store: Store) -> list[dict[str, Any]]:
             "bytes": int(row.get("store.size") or 0),
         }
         for row in sorted(rows, key=lambda row: str(row["index"]))
+        if own.fullmatch(str(row["index"]))
     ]
 
 

@@ -58,7 +58,7 @@ class Store:
 
     @property
     def all(self) -> str:
-        """A pattern of all its indexes' names."""
+        """A pattern of all its indexes' names; those of a gallery whose prefix is `PREFIX-faces` fit it too."""
         return ",".join([self.meta, self.people, self.notes, self.audit, f"{self.alias}-*"])
 
     def get(self, index: str, id_: str) -> Kept | None:
