@@ -63,8 +63,8 @@ class Settings(BaseModel):
     )
     gallery_key_file: str = Field(
         "",
-        description="File with the key that encrypts the gallery (`likeness gallery new-key`); nobody but its owner may "
-        "read it. A gallery that is new is encrypted where a key is set, one that is there by `likeness gallery encrypt`.",
+        description="File with the key that encrypts the gallery (`likeness gallery new-key`); nobody but its owner "
+        "may read it. A new gallery is encrypted where a key is set, one that is there by `likeness gallery encrypt`.",
     )
     gallery_key: SecretStr = Field(
         SecretStr(""),

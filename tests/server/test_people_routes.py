@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 
 def test_people_are_listed_page_by_page_also_while_some_are_erased(api, names):
     found, after = [], None
@@ -94,3 +96,34 @@ def test_what_is_done_is_in_the_audit_trail_under_who_did_it(server, api, names,
     with open_gallery(gallery_path, create=False) as gallery:
         last = gallery.events()[-2:]
     assert [(event.action, event.actor) for event in last] == [("show", "api:local"), ("forget", "api:local")]
+
+
+def test_consent_is_recorded_taken_back_and_retention_enforced_by_a_job(api, names):
+    given = {"basis": "signed a form", "source": "desk", "retain_until": "2999-01-01"}
+    answer = api.put(f"/v1/people/{names[0]}/consent", json=given).json()
+    assert (answer["consent"]["basis"], answer["retain_until"]) == ("signed a form", "2999-01-01")
+    assert api.put(f"/v1/people/{names[0]}/consent", json={"basis": ""}).status_code == 422
+    assert _purged(api, dry_run=True)["due"] == []
+    assert api.delete(f"/v1/people/{names[0]}/consent").json()["consent"] is None
+    assert _purged(api, dry_run=True) == {"due": [answer["id"]], "erased": 0, "failed": []}
+    assert _purged(api) == {"due": [answer["id"]], "erased": 1, "failed": []}
+    assert api.get(f"/v1/people/{answer['id']}").status_code == 404
+
+
+def _purged(api, **asked):
+    job = api.post("/v1/gallery/purge", json=asked).json()
+    for _ in range(600):
+        job = api.get(f"/v1/jobs/{job['id']}").json()
+        if job["state"] not in ("waiting", "running"):
+            break
+        time.sleep(0.05)
+    return job["result"]
+
+
+def test_somebody_is_erased_with_proof_and_without_this_machines_paths(api, names):
+    answer = api.delete(f"/v1/people/{names[0]}", params={"prove": True}).json()
+    assert answer["proof"]["proved"]
+    assert answer["proof"]["files_scanned"] >= 1
+    assert "/" not in str(answer["proof"]["audit_seal"])
+    assert "files_found_in" not in answer["proof"]
+    assert api.delete(f"/v1/people/{names[1]}").json()["proof"] is None

@@ -58,13 +58,13 @@ def encrypt(flags: Flags) -> None:
     _tell(flags, done, "encrypted")
 
 
-@click.command()
+@click.command(short_help="Store the gallery readable again, for good.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @progress_option
 @common_options
 @click.pass_obj
 def decrypt(flags: Flags, yes: bool) -> None:
-    """Store the gallery and its snapshots readable again, for good."""
+    """Store the gallery readable again, for good; its snapshots too."""
     from likeness.service import encrypting
 
     if not yes:
@@ -76,7 +76,7 @@ def decrypt(flags: Flags, yes: bool) -> None:
     _tell(flags, done, "readable again")
 
 
-@click.command("rotate-key")
+@click.command("rotate-key", short_help="Let another key open the gallery.")
 @click.option("--new-key-file", "file", type=FILE, required=True, help="The key that shall open the gallery.")
 @click.option("--data-key", is_flag=True, help="Also encrypt everything anew: the old key opens no copy made later.")
 @progress_option

@@ -12,17 +12,21 @@ import click
 from likeness.cli.cards import card_facts
 from likeness.cli.flags import Flags, common_options
 from likeness.cli.output import counted, printable
+from likeness.cli.retention import COMMANDS as RETENTION_COMMANDS
 from likeness.errors import NotFound
 from likeness.intake.erasure import Written
 
 if TYPE_CHECKING:
     from likeness.service import People
+    from likeness.service.proving import Proof
+
+UNWELL = 7
 
 
 @click.group()
 @common_options
 def people() -> None:
-    """List, show, describe, rename, merge, forget and export people. PERSON is a name or an id."""
+    """List, show, describe, rename, merge, forget, purge and export people. PERSON is a name or an id."""
 
 
 @people.command("list")
@@ -53,11 +57,10 @@ def show(flags: Flags, person: str) -> None:
     if flags.output.as_json:
         flags.output.json(data)
         return
-    consent = data["consent"] or {}
     facts = [
         ("id", data["id"]),
         ("in the gallery since", data["created_at"]),
-        ("consent", consent.get("basis", "not recorded")),
+        ("consent", _worded(data["consent"])),
         ("keep until", data["retain_until"] or "without end"),
     ]
     flags.output.facts(facts, title=data["name"])
@@ -67,6 +70,14 @@ def show(flags: Flags, person: str) -> None:
         (face["id"], f"{face['quality']:.2f}", face["created_at"][:10], face["source"]) for face in data["pictures"]
     ]
     flags.output.table(("picture", "quality", "added", "from"), rows)
+
+
+def _worded(consent: dict[str, str] | None) -> str:
+    """A consent with its day, and where it was given."""
+    if consent is None:
+        return "not recorded"
+    through = f", through {consent['source']}" if consent["source"] else ""
+    return f"{consent['basis']} ({consent['at'][:10]}{through})"
 
 
 @people.command()
@@ -193,15 +204,22 @@ def merge(flags: Flags, person: str, into: str) -> None:
 @people.command()
 @click.argument("persons", metavar="PERSON...", nargs=-1)
 @click.option("--expired", is_flag=True, help="Everybody whose retention date has passed.")
+@click.option("--prove", is_flag=True, help="Then look for their bytes in every file of the gallery.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @common_options
 @click.pass_obj
-def forget(flags: Flags, persons: tuple[str, ...], expired: bool, yes: bool) -> None:
+def forget(flags: Flags, persons: tuple[str, ...], expired: bool, prove: bool, yes: bool) -> int:
     """Erase people for good.
 
     They are gone from the record, the index and the snapshots, and it is checked that no search finds them. Copies
     that were moved, or made by hand, are out of reach: snapshots that are not where they were made are named.
+
+    With --prove what identified them (name, pictures, embeddings, digests of photos) is looked for afterwards, byte by
+    byte, in every file of the gallery; exit code 7 if anything is found. Of a gallery on a server its answers are
+    looked at, and not its files.
     """
+    from likeness.service.proving import forget_with_proof
+
     if bool(persons) == expired:
         raise click.UsageError("name the people to forget, or say --expired")
     with flags.people(with_model=False) as opened:
@@ -211,10 +229,13 @@ def forget(flags: Flags, persons: tuple[str, ...], expired: bool, yes: bool) -> 
         chosen = list({person.id: person for person in found}.values())  # all found before any is erased
         if not yes:
             _confirm([person.name for person in chosen], sum(person.faces for person in chosen))
+        proofs: list[Proof] = []
         for person in chosen:
-            done = opened.forget(person.id)
+            if prove:
+                proofs.append(forget_with_proof(opened, person.id))
+            done = proofs[-1].forgotten if prove else opened.forget(person.id)
             if flags.output.as_json:
-                flags.output.json(done.as_dict())
+                flags.output.json(proofs[-1].as_dict() if prove else done.as_dict())
             else:
                 flags.output.text(
                     f"forgotten: {person.name} ({done.person_id}); {done.faces} faces erased, "
@@ -223,12 +244,27 @@ def forget(flags: Flags, persons: tuple[str, ...], expired: bool, yes: bool) -> 
                 )
                 for path in done.snapshots_not_found:
                     flags.output.text(f"  not found: {path}; if it was moved and not deleted, it still holds them")
+                if prove:
+                    _show_proof(flags, proofs[-1])
         if chosen and not flags.output.as_json:
             flags.output.text(
                 "copies of the gallery that were moved, or made by hand, are out of reach: delete those too"
             )
     if not chosen:
         flags.output.say("nobody's retention date has passed")
+    return 0 if all(proof.proved for proof in proofs) else UNWELL
+
+
+def _show_proof(flags: Flags, proof: Proof) -> None:
+    facts: list[tuple[str, object]] = [
+        ("looked at", f"{proof.files_scanned} files, {proof.bytes_scanned:,} bytes"),
+        ("looked for", f"{proof.patterns:,} pieces of what identified them"),
+        ("found", f"{proof.found}{' in ' + ', '.join(proof.files_found_in) if proof.files_found_in else ''}"),
+        *([("also somebody else's", f"{proof.shared} (not counted)")] if proof.shared else []),
+        ("covers", proof.covers),
+        ("audit seal", proof.audit_seal),
+    ]
+    flags.output.facts(facts, title="proof" if proof.proved else "NOT PROVED")
 
 
 def _confirm(names: list[str], faces: int) -> None:
@@ -256,3 +292,7 @@ def export(flags: Flags, person: str, target: Path) -> None:
         flags.output.json({"exported": str(written)})
     else:
         flags.output.text(f"written to {written}")
+
+
+for command in RETENTION_COMMANDS:
+    people.add_command(command)

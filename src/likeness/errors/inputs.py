@@ -104,6 +104,12 @@ class BodyTooSlow(InputError):
     code, http_status = "body_too_slow", 408
 
 
+class ConsentMissing(InputError):
+    """Nobody said why this person's data may be kept, and the settings want that said."""
+
+    code, exit_code = "consent_missing", 3
+
+
 class NameMissing(InputError):
     """Nothing says whom a photo shows."""
 

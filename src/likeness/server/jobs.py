@@ -22,7 +22,7 @@ from likeness.server.lanes import Lane, Task
 
 log = logging.getLogger("likeness.server")
 
-Kind = Literal["snapshot", "re-embed", "enrol", "check"]
+Kind = Literal["snapshot", "re-embed", "enrol", "check", "purge"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 REMEMBERED = 200
 """Ended jobs that can still be asked about."""

@@ -252,13 +252,29 @@ class EnrolAnswer(Answering):
     refused: int
 
 
+class ProofAnswer(Answering):
+    """What was looked for after an erasure, in which places, and what was found."""
+
+    at: datetime
+    proved: bool
+    method: Literal["files", "answers"]
+    files_scanned: int
+    bytes_scanned: int
+    patterns: int = Field(description="Pieces of what identified the person that were looked for.")
+    found: int
+    shared: int = Field(description="Pieces that are there because they are also somebody else's who stays.")
+    covers: str = Field(description="What the proof is about, and what not.")
+    audit_seal: str = Field(description="Of the audit trail, this proof included.")
+
+
 class ErasedAnswer(Answering):
-    """Proof of an erasure: what it reached."""
+    """What an erasure reached."""
 
     person_id: str
     faces_erased: int
     snapshots_purged: int
     snapshots_not_found: int = Field(description="Snapshots not at their place any more; one moved still holds them.")
+    proof: ProofAnswer | None = Field(None, description="Where one was asked for.")
 
 
 class GalleryAnswer(Answering):
@@ -299,7 +315,7 @@ class JobAnswer(Answering):
     """A long piece of work."""
 
     id: str
-    kind: Literal["snapshot", "re-embed", "enrol", "check", "identify"]
+    kind: Literal["snapshot", "re-embed", "enrol", "check", "purge", "identify"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     done: int
     total: int | None

@@ -21,6 +21,7 @@ import numpy as np
 from likeness.errors import FaceOfAnother, ImportRefused, InputError, PersonNotFound, SpaceMismatch
 from likeness.gallery.base import NewFace
 from likeness.gallery.identity import clean_name, name_key
+from likeness.service.consent import expect_consent
 from likeness.service.enrolment import EnrolOptions, Outcome
 from likeness.service.people import People
 from likeness.service.pickles import Array, read_pickle
@@ -103,6 +104,8 @@ def _look(
     place = f"{source}#{one.number}"
     try:
         name = clean_name(_text(one.name))
+        if people.recognizer.settings.require_consent and options.consent is None:
+            expect_consent(people.gallery, name)
         vector, sha256 = _unit(one.values)
         _expect_nobody_elses(people, name, sha256, claimed)
     except (InputError, FaceOfAnother) as error:

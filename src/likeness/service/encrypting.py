@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from likeness.errors import Conflict
 from likeness.gallery.base import ignore_progress
@@ -59,7 +60,7 @@ def sealable(people: Roster) -> Sealable:
     return gallery
 
 
-def _noted(people: Roster, action: str, changed: Changed, **details: object) -> Changed:
+def _noted(people: Roster, action: str, changed: Changed, **details: Any) -> Changed:
     people.note(
         action,
         rows=changed.rows,

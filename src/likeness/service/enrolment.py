@@ -16,13 +16,22 @@ from typing import Any
 
 import simplejpeg
 
-from likeness.errors import ExtraMissing, FaceOfAnother, InputError, LikenessError, PersonNotFound, VideoUnusable
+from likeness.errors import (
+    ConsentMissing,
+    ExtraMissing,
+    FaceOfAnother,
+    InputError,
+    LikenessError,
+    PersonNotFound,
+    VideoUnusable,
+)
 from likeness.gallery.base import Gallery, NewFace, PhotoNote
 from likeness.gallery.identity import clean_name
 from likeness.recognizer import Recognizer
 from likeness.service.cards import CardTaker
 from likeness.service.choosing import DOMINANT, choose, expect_quality
 from likeness.service.clips import ChosenClip, look_at_clip
+from likeness.service.consent import expect_consent
 from likeness.service.looking import digest, digest_of_file, load_models
 from likeness.service.media import Media
 from likeness.service.outcomes import EnrolOptions, Outcome
@@ -125,6 +134,7 @@ class Enrolment:
             return self._examine_clip(photo)
         try:
             name = clean_name(photo.name or "")
+            self._expect_consent(name)
             data = read_photo_bytes(
                 photo.path if photo.data is None else photo.data, max_bytes=self._recognizer.settings.max_photo_bytes
             )
@@ -135,10 +145,15 @@ class Enrolment:
         except (InputError, FaceOfAnother) as error:
             return _refused(photo, error, sha256, self._tag)
 
+    def _expect_consent(self, name: str) -> None:
+        if self._recognizer.settings.require_consent and self._options.consent is None:
+            expect_consent(self._gallery, name)
+
     def _examine_clip(self, photo: FoundPhoto) -> _Look:
         sha256 = None if photo.clip is None else photo.clip.sha256
         try:
             name = clean_name(photo.name or "")
+            self._expect_consent(name)
             sha256 = sha256 or digest_of_file(photo.path)
             if not self._options.again and (known := self._known(photo, name, sha256, self._clip_tag)) is not None:
                 return known
@@ -324,8 +339,12 @@ class Enrolment:
         by_name: dict[tuple[str, str], list[PhotoNote]] = {}
         for look in looks:
             refused = look.refusal
-            # Whose face it is already depends on the gallery, not on the photo: that is asked anew each time.
-            if look.sha256 is None or refused is None or isinstance(refused, FaceOfAnother | ExtraMissing):
+            # Whose face it is already, and consent, depend on the gallery, not on the photo: asked anew each time.
+            if (
+                look.sha256 is None
+                or refused is None
+                or isinstance(refused, FaceOfAnother | ExtraMissing | ConsentMissing)
+            ):
                 continue
             note = PhotoNote(look.sha256, refused.code, refused.message)
             by_name.setdefault((look.outcome.name or "", look.tag), []).append(note)

@@ -306,9 +306,9 @@ class Roster(AbstractContextManager["Roster"]):
         """Write down how many requests a door refused, by reason; holds ids of keys, and nothing about who asked."""
         self._record("refused", None, **counts)
 
-    def note(self, action: str, **details: object) -> None:
-        """Write down what was done to the gallery as a whole; the details name nobody."""
-        self._record(action, None, **details)
+    def note(self, action: str, *, person_id: str | None = None, **details: object) -> None:
+        """Write into the trail what was done by one of the other use cases; the details name nobody."""
+        self._record(action, person_id, **details)
 
     def check_trail(self, *, sealed: str | None = None) -> TrailCheck:
         """Whether the audit trail is whole, and goes on from an earlier seal.

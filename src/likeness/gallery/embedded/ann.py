@@ -98,6 +98,11 @@ class ApproximateIndex:
     def __len__(self) -> int:
         return len(self._index)
 
+    def stored(self, face_ids: Ids) -> list[bytes]:
+        """The bytes that the file holds of faces' vectors; of those that are not in it nothing."""
+        inside = [face for face in face_ids.tolist() if face in self._index]
+        return [np.asarray(self._index.get(face, dtype="i8")).tobytes() for face in inside]
+
     def candidates(self, probes: Vector, count: int) -> list[Ids]:
         """Ids of about the `count` nearest faces to each probe; some may exist no more."""
         if not len(self):

@@ -28,11 +28,11 @@ from likeness.gallery.embedded.sealed import (
 )
 from likeness.gallery.embedded.storage import Store
 from likeness.gallery.keys import OwnerKey
+from likeness.gallery.scanning import scan
 from likeness.gallery.sealing import Changed, Envelope, new_envelope
 from likeness.sqlite import connect
 
 _BATCH = 500
-_BLOCK = 2**20
 
 _OWNERS = {
     "facts": "SELECT facts, key || ' ' || id FROM people WHERE facts > ? AND facts <= ? ORDER BY facts LIMIT ?",
@@ -250,16 +250,5 @@ def _rewrap(store: Store, new: OwnerKey) -> None:
         store.key = new
         _take_on(store, connection, Sealing(envelope))
     store.truncate_log()
-    if _holds(store.path, sealing.new.wrapped.encode()):
+    if scan([store.path], [sealing.new.wrapped.encode()]).found:
         compaction.compact(store)
-
-
-def _holds(path: Path, wanted: bytes) -> bool:
-    """Whether bytes are anywhere in a file."""
-    with path.open("rb") as file:
-        before = b""
-        while block := file.read(_BLOCK):
-            if wanted in before + block:
-                return True
-            before = block[-len(wanted) :]
-    return False

@@ -38,7 +38,7 @@ def erase_person(store: Store, salt: bytes, person_id: str) -> Erased:
     with store.maintenance():
         with store.write() as connection:
             name = name_hash(salt, people.find_by_id(connection, person_id).person.name)
-            everybody = _with_merged(connection, person_id)
+            everybody = with_merged(connection, person_id)
             face_ids = erase_rows(connection, people_ids=everybody, face_ids=(), name_hashes=(name,))
             _note_pending(store, connection, people_ids=everybody, face_ids=face_ids, name_hashes=(name,))
         reached = finish(store)
@@ -124,7 +124,7 @@ def merge(store: Store, salt: bytes, source_id: str, into_id: str) -> None:
         finish(store)
 
 
-def _with_merged(connection: sqlite3.Connection, person_id: str) -> list[str]:
+def with_merged(connection: sqlite3.Connection, person_id: str) -> list[str]:
     """The person and all who were ever merged into them: older snapshots still know them apart."""
     rows = connection.execute(
         "WITH RECURSIVE them (id) AS (VALUES (?) UNION "

@@ -43,6 +43,7 @@ from likeness.gallery.embedded import (
     people,
     reembedding,
     snapshots,
+    traces,
 )
 from likeness.gallery.embedded import faces as face_rows
 from likeness.gallery.embedded import notes as note_rows
@@ -53,6 +54,7 @@ from likeness.gallery.embedded.searcher import Searcher
 from likeness.gallery.embedded.storage import Store
 from likeness.gallery.identity import clean_name
 from likeness.gallery.keys import OwnerKey
+from likeness.gallery.proof import Provable
 from likeness.gallery.sealing import Changed, Sealable
 from likeness.gallery.stated import Facts, stated, with_changes
 from likeness.gallery.transfer import Held, Key, Outline, Part, Rows, Transferable
@@ -91,7 +93,7 @@ def open_embedded(
         raise
 
 
-class EmbeddedGallery(Gallery, Transferable, Sealable):
+class EmbeddedGallery(Gallery, Transferable, Sealable, Provable):
     """See `likeness.gallery.base.Gallery` and `likeness.gallery.transfer.Transferable`. Made by `open_embedded`."""
 
     def __init__(self, store: Store, *, space: str | None, dimension: int | None, approximate_above: int) -> None:
@@ -345,6 +347,12 @@ class EmbeddedGallery(Gallery, Transferable, Sealable):
     def end_import(self) -> None:  # noqa: D102
         with self._store.write() as connection:
             transferring.end(connection)
+
+    def traces(self, person_id: str) -> list[bytes]:  # noqa: D102
+        return traces.stored_of(self._store, person_id)
+
+    def places(self) -> list[Path]:  # noqa: D102
+        return [path for path in traces.files_of(self._store) if path.exists()]
 
     def encrypt(self, *, progress: Callable[[int, int], None] = ignore_progress) -> Changed:  # noqa: D102
         return encryption.encrypt(self._store, progress)
