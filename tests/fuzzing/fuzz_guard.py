@@ -14,10 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_PROGRAMS = frozenset("os.fork os.posix_spawn subprocess.Popen".split())
+_PROGRAMS = frozenset(["os.fork", "os.posix_spawn", "subprocess.Popen"])
 _NEVER = frozenset(
-    "os.system os.exec os.spawn os.forkpty pty.spawn pickle.find_class socket.connect socket.bind socket.sendto"
-    " ctypes.dlopen".split()
+    [
+        "os.system",
+        "os.exec",
+        "os.spawn",
+        "os.forkpty",
+        "pty.spawn",
+        "pickle.find_class",
+        "socket.connect",
+        "socket.bind",
+        "socket.sendto",
+        "ctypes.dlopen",
+    ]
 )
 """What reading never needs."""
 _CHANGES = {
@@ -95,7 +105,7 @@ def watched(folder: Path, *, programs: bool = False) -> Iterator[Watch]:
 
 def open_files() -> int:
     """How many files this process holds open."""
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def peak_memory_mib() -> float:

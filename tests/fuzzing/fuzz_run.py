@@ -36,7 +36,7 @@ FINDINGS = ROOT / "dist" / "fuzz"
 
 def example(reader: Reader, number: int) -> bytes:
     """The file of a number: the same in each run."""
-    draw = random.Random(f"{reader.name}:{number}")  # noqa: S311 - to be repeated
+    draw = random.Random(f"{reader.name}:{number}")
     seeds = reader.seeds()
     return reader.repair(damaged(draw.choice(seeds), random_steps(draw), seeds))
 

@@ -68,7 +68,8 @@ def videos() -> tuple[bytes, ...]:
 
     made = []
     for kind, codec in (
-        ("mp4", "mpeg4"), ("mov", "mjpeg"), ("avi", "mpeg4"), ("webm", "libvpx"), ("mp4", "libx264"), ("matroska", "mjpeg"),
+        ("mp4", "mpeg4"), ("mov", "mjpeg"), ("avi", "mpeg4"), ("webm", "libvpx"), ("mp4", "libx264"),
+        ("matroska", "mjpeg"),
     ):  # fmt: skip
         file = io.BytesIO()
         with av.open(file, "w", format=kind) as container:

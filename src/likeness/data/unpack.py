@@ -14,12 +14,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from likeness.data.sources.base import Told, nobody
 from likeness.errors import Conflict, DownloadCorrupt, StorageFull
 
 _SPARE_BYTES = 64 << 20
+_MOST_UNFOLDED = 100
+"""Bytes that come out for one that goes in; photos hardly give two, tables ten. Beyond it is a bomb."""
+_LONGEST_HEADER = 1 << 20
 _DAMAGES = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 _Entry = tuple[str, int, IO[bytes] | None]
 """Name, size, and contents; a folder has none."""
@@ -39,7 +42,7 @@ def unpack(archive: Path, out: Path, *, progress: Told = nobody) -> int:
     aside = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=out))
     try:
         try:
-            count = sum(_write(entry, aside, archive.name) for entry in _entries(archive, progress))
+            count = _write_all(_entries(archive, progress), aside, archive)
         except NotImplementedError as error:
             raise DownloadCorrupt(f"{archive.name} is packed in a way that is not read: {error}") from error
         except (*_DAMAGES, OSError) as error:
@@ -55,17 +58,64 @@ def unpack(archive: Path, out: Path, *, progress: Told = nobody) -> int:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+class _Member(tarfile.TarInfo):
+    """An entry of a tar whose name and facts, which are read into memory, are of a length that somebody may mean."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """See `tarfile.TarInfo.frombuf`.
+
+        Raises:
+            ReadError: it states more.
+        """
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _HEADERS and not 0 <= found.size <= _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {found.size:,} bytes")
+        return found
+
+
+_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+
+
+def _write_all(entries: Iterator[_Entry], aside: Path, archive: Path) -> int:
+    """Write all entries; how many files they are."""
+    most_bytes, total, count = _SPARE_BYTES + _MOST_UNFOLDED * archive.stat().st_size, 0, 0
+    for entry in entries:
+        total += entry[1]
+        if total > most_bytes:
+            raise DownloadCorrupt(
+                f"{archive.name} is not unpacked: it unfolds to more than {_MOST_UNFOLDED} times its size",
+                hint="photos do not: look into the archive before you trust it",
+            )
+        count += _write(entry, aside, archive.name)
+    return count
+
+
 def _entries(archive: Path, progress: Told) -> Iterator[_Entry]:
-    if tarfile.is_tarfile(archive):
+    if _is_tar(archive):
         return _of_tar(archive, progress)
     if zipfile.is_zipfile(archive):
         return _of_zip(archive, progress)
     raise DownloadCorrupt(f"{archive.name} is neither a tar nor a ZIP archive", hint="look at what the address gives")
 
 
+def _is_tar(archive: Path) -> bool:
+    try:
+        with tarfile.open(archive, tarinfo=_Member):
+            return True
+    except tarfile.TarError:
+        return False
+
+
 def _of_tar(archive: Path, progress: Told) -> Iterator[_Entry]:
     total = archive.stat().st_size
-    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as tar:
+    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*", tarinfo=_Member) as tar:
         for member in tar:
             progress(min(raw.tell(), total), total)
             if member.isdir():

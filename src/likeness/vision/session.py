@@ -54,7 +54,7 @@ class Session:
         options.add_session_config_entry(_OUTSIDE, str(self.path / "none"))
         data = self._read()
         try:
-            return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:  # onnxruntime raises a class of its own for each status
             raise BundleCorrupt(f"{self.path.name} is not a network that onnxruntime can load: {error}") from error
 
