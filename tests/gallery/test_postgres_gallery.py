@@ -126,6 +126,23 @@ def test_galleries_of_one_database_know_nothing_of_each_other(gallery, postgres_
         assert other.info().bytes_on_disk > 0
 
 
+def test_a_deleted_gallery_is_gone_with_its_tables_and_its_neighbours_stay(gallery, postgres_uri, sql, tmp_path):
+    with open_gallery(f"{postgres_uri}-2", space=SPACE, dimension=DIMENSION) as other:
+        other.add([new_face("Ann", 1)])
+        gallery.add([new_face("Ann", 1)])
+        gallery.record("look", actor="tests")
+        gallery.snapshot(tmp_path / "copy")
+        number = sql("SELECT min(id) FROM (SELECT id FROM galleries ORDER BY id DESC LIMIT 2) AS two")[0][0]
+        assert gallery.delete() == 1
+        with pytest.raises(GalleryMissing):
+            gallery.people()
+        assert sql("SELECT count(*) FROM gallery_events WHERE gallery = :n", n=number) == [(0,)]
+        assert sql("SELECT to_regclass(:t)", t=f"gallery_vectors_{number}_1") == [(None,)]
+        assert [hit.name for hit in other.search(unit(1)[None], 1)[0]] == ["Ann"]
+    with open_gallery(postgres_uri, space=SPACE, dimension=DIMENSION) as anew:
+        assert anew.info().faces == 0
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [

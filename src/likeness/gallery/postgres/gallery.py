@@ -33,6 +33,7 @@ from likeness.gallery.base import (
     TrailCheck,
     ignore_progress,
 )
+from likeness.gallery.deleting import Deletable
 from likeness.gallery.identity import clean_name
 from likeness.gallery.keys import OwnerKey
 from likeness.gallery.postgres import (
@@ -40,6 +41,7 @@ from likeness.gallery.postgres import (
     checking,
     erasure,
     index,
+    opening,
     people,
     reembedding,
     searching,
@@ -49,7 +51,6 @@ from likeness.gallery.postgres import faces as face_rows
 from likeness.gallery.postgres import notes as note_rows
 from likeness.gallery.postgres.facts import describe
 from likeness.gallery.postgres.moving import Moving
-from likeness.gallery.postgres.opening import prepare
 from likeness.gallery.postgres.server import Server, State
 from likeness.gallery.stated import Facts, stated, with_changes
 from likeness.types import Consent, Person, Vector, check_unit_vectors
@@ -85,7 +86,7 @@ def open_postgres(
         raise SettingsError(f"{name!r} is no name of a gallery", hint="1 to 100 printable characters after ?gallery=")
     server = Server(str(uri), name, timeouts=timeouts)
     try:
-        state = prepare(server, space=space, dimension=dimension, create=create)
+        state = opening.prepare(server, space=space, dimension=dimension, create=create)
         return PostgresGallery(
             server, state, space=space, dimension=dimension, approximate_above=approximate_above, key=key
         )
@@ -94,7 +95,7 @@ def open_postgres(
         raise
 
 
-class PostgresGallery(Gallery, Moving):
+class PostgresGallery(Gallery, Moving, Deletable):
     """See `likeness.gallery.base.Gallery` and `likeness.gallery.transfer.Transferable`. Made by `open_postgres`."""
 
     def __init__(
@@ -309,6 +310,9 @@ class PostgresGallery(Gallery, Moving):
         return self._server.read(
             lambda connection, state: audit.verify(connection, state, sealed=sealed), consistent=True
         )
+
+    def delete(self) -> int:  # noqa: D102
+        return self._server.write(opening.delete)
 
     def close(self) -> None:  # noqa: D102
         self._server.close()

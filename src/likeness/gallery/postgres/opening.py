@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from likeness.database import LaterVersion, migrate, sqlstate
 from likeness.errors import GalleryMissing, StorageError
+from likeness.gallery.postgres import transfer
 from likeness.gallery.postgres.server import Server, State, vectors_table
 
 _LEAST = (0, 8)
@@ -126,8 +127,18 @@ def make_vectors(connection: Connection, gallery: int, generation: int, dimensio
         connection.execute(text(f"ALTER TABLE {table} ALTER COLUMN vec SET STORAGE PLAIN"))
 
 
-def drop_left_over(connection: Connection, state: State) -> list[str]:
-    """Drop tables of vectors that are neither searched nor being filled: what a killed re-embedding left."""
+def delete(connection: Connection, state: State) -> int:
+    """Take a gallery away with all that is its; returns how many tables of vectors went."""
+    transfer.empty(connection, state)
+    connection.execute(text("DELETE FROM gallery_trails WHERE gallery = :id"), {"id": state.id})
+    tables = _vectors_tables(connection, state)
+    for table in tables:
+        connection.execute(text(f"DROP TABLE {table}"))
+    connection.execute(text("DELETE FROM galleries WHERE id = :id"), {"id": state.id})
+    return len(tables)
+
+
+def _vectors_tables(connection: Connection, state: State) -> list[str]:
     rows = connection.execute(
         text(
             "SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false)) "
@@ -135,8 +146,13 @@ def drop_left_over(connection: Connection, state: State) -> list[str]:
         ),
         {"prefix": f"gallery_vectors_{state.id}_"},
     )
+    return sorted(row[0] for row in rows)
+
+
+def drop_left_over(connection: Connection, state: State) -> list[str]:
+    """Drop tables of vectors that are neither searched nor being filled: what a killed re-embedding left."""
     kept = {state.vectors} | ({state.vectors_next} if state.reembedding else set())
-    dropped = sorted(row[0] for row in rows if row[0] not in kept)
+    dropped = [table for table in _vectors_tables(connection, state) if table not in kept]
     for table in dropped:
         connection.execute(text(f"DROP TABLE {table}"))
     return dropped

@@ -99,7 +99,7 @@ def begin(connection: Connection, state: State, wanted: Outline) -> None:
     if state.importing == wanted.token():
         return
     if state.importing is not None:
-        _empty(connection, state)
+        empty(connection, state)
     elif any(held(connection, state, part).rows for part in ("people", "faces", "notes", "events")):
         raise Conflict(
             "the gallery that the contents should come into has some of its own",
@@ -120,10 +120,10 @@ def begin(connection: Connection, state: State, wanted: Outline) -> None:
     )
 
 
-def _empty(connection: Connection, state: State) -> None:
-    """Drop what an import that was given up brought."""
+def empty(connection: Connection, state: State) -> None:
+    """Drop all contents, the audit trail too: of an import that was given up, or of a gallery that ends."""
     connection.execute(text("ALTER TABLE gallery_events DISABLE TRIGGER gallery_events_stay"))
-    for table in ("faces", "people", "notes", "merged", "snapshots", "events"):
+    for table in ("faces", "people", "notes", "merged", "pending", "snapshots", "events"):
         connection.execute(text(f"DELETE FROM gallery_{table} WHERE gallery = :gallery"), {"gallery": state.id})  # noqa: S608
     connection.execute(text("ALTER TABLE gallery_events ENABLE TRIGGER gallery_events_stay"))
     connection.execute(text("UPDATE gallery_trails SET written = 0 WHERE gallery = :gallery"), {"gallery": state.id})
