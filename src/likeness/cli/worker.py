@@ -56,6 +56,28 @@ def worker(flags: Flags, /, steps: str, drain: bool, lease_s: float, **options: 
     another. What goes wrong is told as lines of JSON on stderr, without personal data.
     """
     wanted = _wanted(steps)
+    counts: Counter[tuple[str, str]] = Counter()
+    stop = threading.Event()
+    # A second SIGTERM changes nothing: those who look after processes send several.
+    with told_to_end(stop.set, (signal.SIGINT, signal.SIGTERM), insists=(signal.SIGINT,)):
+        _work(flags, wanted, counts, stop, drain=drain, lease_s=lease_s, **options)
+    if flags.output.as_json:
+        for (step, outcome), count in sorted(counts.items()):
+            flags.output.json({"step": step, "outcome": outcome, "messages": count})
+    flags.output.say(_summary(counts) or "Nothing arrived.")
+
+
+def _work(
+    flags: Flags,
+    wanted: Sequence[str],
+    counts: Counter[tuple[str, str]],
+    stop: threading.Event,
+    *,
+    drain: bool,
+    lease_s: float,
+    metrics_host: str,
+    metrics_port: int | None,
+) -> None:
     try:
         from likeness.intake.worker import open_worker
     except ImportError as error:
@@ -66,22 +88,14 @@ def worker(flags: Flags, /, steps: str, drain: bool, lease_s: float, **options: 
     settings = flags.settings
     write_logs(("likeness.worker",))  # else Python prints what an unexpected error says, which may name people
     recognizer = Recognizer(settings, say=flags.output.say, threads=1)  # several photos at a time, each on one core
-    counts: Counter[tuple[str, str]] = Counter()
-    note = _note(flags, counts, options["metrics_host"], options["metrics_port"])
+    note = _note(flags, counts, metrics_host, metrics_port)
     with open_people(recognizer=recognizer, create=True, actor="worker", say=flags.output.say) as people:
         working = open_worker(people, settings, wanted, note=note, lease_s=lease_s)
         try:
-            stop = threading.Event()
-            # A second SIGTERM changes nothing: those who look after processes send several.
-            with told_to_end(stop.set, (signal.SIGINT, signal.SIGTERM), insists=(signal.SIGINT,)):
-                flags.output.say(f"Working: {', '.join(wanted)}")
-                working.run(stop, drain=drain)
+            flags.output.say(f"Working: {', '.join(wanted)}")
+            working.run(stop, drain=drain)
         finally:
             working.close()
-    if flags.output.as_json:
-        for (step, outcome), count in sorted(counts.items()):
-            flags.output.json({"step": step, "outcome": outcome, "messages": count})
-    flags.output.say(_summary(counts) or "Nothing arrived.")
 
 
 def _wanted(steps: str) -> Sequence[str]:
