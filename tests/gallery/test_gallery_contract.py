@@ -443,3 +443,32 @@ def test_every_change_of_people_and_faces_moves_the_counter_and_nothing_else_doe
     gallery.record("look", actor="tests")
     gallery.note_photos("Ann", [PhotoNote(photo(1), "no_face")], settings_tag="t")
     assert counted() == before
+
+
+def test_the_audit_trail_is_verified_and_goes_on_from_an_earlier_seal(gallery):
+    gallery.add([new_face("Ann", 1)])
+    for number in range(3):
+        gallery.record("test", actor="tests", person_id=gallery.person("Ann").id, number=number)
+    first = gallery.check_events()
+    assert first.finding.ok
+    gallery.record("test", actor="tests")
+    later = gallery.check_events(sealed=first.seal)
+    assert later.finding.ok
+    assert later.seal != first.seal
+    count, _, digest = first.seal.partition(":")
+    forged = f"{count}:{'0' * 63}1" if not digest.endswith("1") else f"{count}:{'0' * 64}"
+    assert not gallery.check_events(sealed=forged).finding.ok, "the trail is another one than the one that was sealed"
+    assert not gallery.check_events(sealed=f"{int(count) + 50}:{digest}").finding.ok, "lines are missing"
+    with pytest.raises(InputError):
+        gallery.check_events(sealed="nonsense")
+
+
+def test_consent_and_retention_come_back_as_they_were_stated_until_they_are_cleared(gallery):
+    consent = Consent("signed a form", datetime(2026, 1, 1, tzinfo=UTC), "front desk")
+    gallery.add([new_face("Ann", 1, consent=consent, retain_until=date(2031, 2, 3)), new_face("Bea", 2)])
+    ann = gallery.person("Ann")
+    assert (ann.consent, ann.retain_until) == (consent, date(2031, 2, 3))
+    assert [person.retain_until for person in gallery.people()] == [date(2031, 2, 3), None]
+    cleared = gallery.update(ann.id, consent=None, retain_until=date(2020, 1, 1))
+    assert (cleared.consent, cleared.retain_until) == (None, date(2020, 1, 1))
+    assert gallery.person("Bea").consent is None

@@ -17,6 +17,7 @@ from likeness.errors import InputError, LikenessError, PictureNotFound, StorageE
 from likeness.gallery import Gallery
 from likeness.gallery.base import StoredFace, TrailCheck
 from likeness.gallery.keys import key_of
+from likeness.gallery.sealing import Sealable
 from likeness.profiles import Profile, open_lookup
 from likeness.profiles.lookup import cache_of
 from likeness.recognizer import Recognizer
@@ -73,7 +74,9 @@ class Roster(AbstractContextManager["Roster"]):
         details = gallery.info().details
         self._readonly = bool(details.get("readonly", False))
         if key_of(recognizer.settings) is not None and not details.get("encrypted", False):
-            say("A key is set, but the gallery is not encrypted: `likeness gallery encrypt` does that.")
+            of_file = "is not encrypted: `likeness gallery encrypt` does that."
+            of_server = "on a server is encrypted by its disks: the key is for its snapshots."
+            say(f"A key is set, but the gallery {of_file if isinstance(gallery, Sealable) else of_server}")
         if self._readonly:
             say("The gallery is read-only: what is asked of it is not written into its audit trail.")
 
