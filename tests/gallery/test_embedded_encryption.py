@@ -397,7 +397,7 @@ def run_killed(path, what, chance):
         )
         process.stdout.readline()
         if killed < 4:
-            time.sleep(chance.uniform(0.0, 0.12))
+            time.sleep((killed + 1) * chance.uniform(0.005, 0.04))  # the first one dies for certain
             process.send_signal(signal.SIGKILL)
         ended = "done" in process.communicate(timeout=60)[0]
         if ended:
