@@ -22,9 +22,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from likeness.errors import InputError, KeyNotFound, StorageError
+from likeness.errors import InputError, KeyNotFound, StorageError, StorageFull
 from likeness.private import make_private
-from likeness.sqlite import connect, transaction
+from likeness.sqlite import connect, transaction, translate
 
 Scope = Literal["read", "enrol", "admin"]
 """What a key may do, each including those before it: ask; also enrol and change people; also erase and look after."""
@@ -282,6 +282,8 @@ class KeyStore:
                 f"the API keys in {self.path} are damaged", hint="put a copy of the file in its place, or make new keys"
             ) from error
         except (sqlite3.Error, OSError) as error:
+            if isinstance(full := translate(error, self.path), StorageFull):
+                raise full from error
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise StorageError(
                 f"the API keys in {self.path} cannot be read or written: {reason}",

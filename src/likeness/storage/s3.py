@@ -227,7 +227,7 @@ def _translated(error: Exception, bucket: str, key: str) -> Exception:
         )
     if isinstance(error, PermissionError):
         return StorageRefused(f"{bucket} does not let us in ({code or 'refused'})", hint="check the credentials")
-    if code in _BUSY:
+    if code in _BUSY or _answers_later(cause):
         return StorageUnreachable(f"{bucket} is busy ({code})", hint="try again later")
     if code:
         return StorageError(f"{bucket} refused what was asked ({code})", hint="check the bucket and the endpoint")
@@ -240,6 +240,13 @@ def _translated(error: Exception, bucket: str, key: str) -> Exception:
     if isinstance(error, BotoCoreError):
         return StorageError(f"{bucket} cannot be asked: {type(error).__name__}", hint="check region and endpoint")
     return error
+
+
+def _answers_later(cause: BaseException | None) -> bool:
+    """Whether a server said, in whatever words, that it is too busy now or has failed."""
+    answer = getattr(cause, "response", None) or {}
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status == 429 or status >= 500
 
 
 def _is_network(error: Exception) -> bool:
