@@ -48,6 +48,21 @@ def test_dead_letters_are_shown_with_their_reasons(cli, letters):
     assert "no dead letters" in cli("queue", "dead", "tell").err
 
 
+def test_a_dead_event_of_a_bucket_is_shown_by_the_object_it_tells_of(cli, queue_path):
+    told = {"bucket": {"name": "photos"}, "object": {"key": "in+dir/a%2Bb.jpg", "size": 3}}
+    record = {"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": told}
+    bodies = [{"Records": [record]}, {"task": "of another program"}]
+    with open_queue(queue_path, "detect") as queue:
+        queue.send(bodies)
+        for message in queue.receive(2):
+            queue.bury(message, "not a picture")
+    shown = cli("queue", "dead").out
+    assert "s3://photos/in%20dir/a%2Bb.jpg" in shown
+    assert "eventSource" not in shown
+    assert '{"task": "of another program"}' in shown
+    assert [line["body"] for line in cli("queue", "dead", "--json").lines] == bodies[::-1]
+
+
 def test_dead_letters_are_revived_and_dropped(cli, letters):
     assert cli("queue", "revive", "detect", letters[0]).out == "1 dead letter of detect revived\n"
     missing = cli("queue", "revive", "detect", letters[0])
@@ -58,7 +73,9 @@ def test_dead_letters_are_revived_and_dropped(cli, letters):
     assert cli("queue", "depth", "detect", "--json").lines[0]["ready"] == 2
 
 
-@pytest.mark.parametrize("arguments", [("revive", "detect"), ("drop", "detect", "x", "--all"), ("depth", "No Name")])
+@pytest.mark.parametrize(
+    "arguments", [("revive", "detect"), ("drop", "detect", "x", "--all"), ("depth", "No Name"), ("dead", "detekt")]
+)
 def test_what_cannot_be_meant_is_refused(cli, queue_path, arguments):
     assert cli("queue", *arguments).code == 2
 

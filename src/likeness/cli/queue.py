@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from likeness.cli.flags import Flags, common_options
 from likeness.cli.output import counted
-from likeness.errors import NotFound
+from likeness.errors import InputError, NotFound
 from likeness.intake import STEPS
 
 if TYPE_CHECKING:
     from likeness.intake.queues import Queue
 
 _SHOWN = 100  # letters of a message in a table
+STEP = click.Choice(STEPS)  # a slip of the pen would make a queue of its own, on SQS for good
 
 
 @click.group()
@@ -32,7 +34,7 @@ def queue() -> None:
 
 
 @queue.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=STEP)
 @common_options
 @click.pass_obj
 def depth(flags: Flags, names: Sequence[str]) -> None:
@@ -54,7 +56,7 @@ def depth(flags: Flags, names: Sequence[str]) -> None:
 
 
 @queue.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=STEP)
 @click.option("--most", type=click.IntRange(1), default=100, show_default=True, help="Of each queue, the newest.")
 @common_options
 @click.pass_obj
@@ -69,7 +71,7 @@ def dead(flags: Flags, names: Sequence[str], most: int) -> None:
             if flags.output.as_json:
                 facts = {"id": letter.id, "attempts": letter.attempts, "reason": letter.reason}
                 flags.output.json({"queue": name} | facts | {"died_at": letter.died_at.isoformat(), "body": body})
-            said = json.dumps(body, ensure_ascii=False)
+            said = _said(name, body)
             said = said if len(said) <= _SHOWN else f"{said[: _SHOWN - 1]}…"
             died = f"{letter.died_at.astimezone():%Y-%m-%d %H:%M:%S}"
             rows.append((name, letter.id, died, letter.attempts, letter.reason, said))
@@ -82,7 +84,7 @@ def dead(flags: Flags, names: Sequence[str], most: int) -> None:
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", metavar="NAME", type=STEP)
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All dead letters of the queue.")
 @common_options
@@ -99,7 +101,7 @@ def revive(flags: Flags, name: str, ids: Sequence[str], everything: bool) -> Non
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", metavar="NAME", type=STEP)
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All dead letters of the queue.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
@@ -118,6 +120,18 @@ def drop(flags: Flags, name: str, ids: Sequence[str], everything: bool, yes: boo
             click.confirm(f"Drop all {opened.depth().dead} dead letters of {name}, for good?", abort=True, err=True)
         count = opened.drop(wanted)
     _report(flags, name, "dropped", count, wanted)
+
+
+def _said(name: str, body: Mapping[str, Any]) -> str:
+    """A message for people: what it tells of, where that is longer to say as it came, as in events of S3."""
+    from likeness.intake.events import arrivals
+
+    if name == "detect":
+        with suppress(InputError):  # then it died of being no event, and is shown as it is
+            told = [str(arrival["uri"]) for arrival in arrivals(body)]
+            if told and "uri" not in body:
+                return ", ".join(told)
+    return json.dumps(body, ensure_ascii=False)
 
 
 def _opened(flags: Flags, name: str) -> Queue:
