@@ -48,6 +48,7 @@ def test_a_video_of_two_is_refused_with_the_way_to_say_who_and_enrolled_by_numbe
     refused = cli("enroll", films["two"], "--name", "Ada Berg")
     assert refused.code == 3
     assert "2 people" in refused.out
+    assert "hint: say --pick largest" in refused.err
     assert cli("enroll", films["two"], "--name", "Ada Berg", "--pick", "2").code == 0
     wrong = cli("enroll", films["two"], "--name", "Ada Berg", "--pick", "left")
     assert wrong.code == 2

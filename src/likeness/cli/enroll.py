@@ -165,6 +165,7 @@ class Tally:
     def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
+        self.hints: dict[str, str] = {}
         self.people: set[str] = set()
         self.chosen = 0
         self._start = time.monotonic()
@@ -174,6 +175,8 @@ class Tally:
         self.statuses[outcome.status] += 1
         if outcome.error is not None:
             self.codes[outcome.error["code"]] += 1
+            if hint := outcome.error.get("hint"):
+                self.hints.setdefault(outcome.error["code"], hint)
         self.chosen += bool(outcome.note)
         if outcome.person_id is not None:
             self.people.add(outcome.person_id)
@@ -290,6 +293,8 @@ def _summarise(output: Output, tally: Tally, total: int, *, stopped: bool, thing
         )
     if tally.codes:
         output.text("refused: " + ", ".join(f"{count} {code}" for code, count in tally.codes.most_common()))
+    for hint in dict.fromkeys(tally.hints.values()):
+        output.say(f"hint: {hint}")
     if stopped:
         output.warn(
             f"stopped after {tally.photos} of {total} {things[1]}; run the same command again to go on from there"
