@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from make_clips import crossing, write_clip
 
 from likeness.calibration import Calibration
 from likeness.gallery import open_gallery
@@ -149,6 +150,29 @@ def test_of_a_video_from_the_camera_the_best_frames_are_enrolled(ui, asked, own_
     with open_gallery(own_settings.gallery, create=False) as gallery:
         [face] = gallery.faces(gallery.person("Filmed Person").id)
     assert len(apart(face.crop_jpeg)) == kept
+
+
+def test_a_video_of_two_people_is_refused_with_the_place_on_the_page_to_say_whose_it_is(ui, asked, samples, tmp_path):
+    known, stranger = samples / "probes" / "Anjali_Devraj_new.jpg", samples / "probes" / "stranger_1.jpg"
+    clip = write_clip(tmp_path / "two.mp4", crossing(known, stranger, 1.6), 1.6, codec="libx264")
+    ui.tab("Enrol")
+    ui.page.get_by_label("Name", exact=True).fill("One Of Two")
+    ui.page.get_by_label("This person agrees").check()
+    ui.page.get_by_role("tab", name="Short video").click()
+    place = ui.page.locator("#enrol-video")
+    if place.get_by_label("Clear").count():
+        place.get_by_label("Clear").first.click()
+    place.get_by_label("Upload file").click()
+    place.locator("input[type=file]").set_input_files(str(clip))
+    ui.page.wait_for_selector("#enrol-video video[src]")
+    ui.page.click("#enrol-ask")
+    ui.page.get_by_text("The video shows 2 people").wait_for()
+    words = ui.page.locator("#enrol-answer").inner_text()
+    assert "under More" in words
+    assert "--pick" not in words
+    assert asked.get("/v1/people/One Of Two").status_code == 404
+    ui.page.get_by_role("button", name="More").click()
+    assert ui.page.get_by_label("If a video shows several people").is_visible()
 
 
 def test_people_are_searched_renamed_merged_and_erased(ui, asked, names):

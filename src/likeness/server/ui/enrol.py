@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from likeness.errors import InputError
+from likeness.errors import InputError, SeveralFaces
 from likeness.gallery.identity import clean_name
 from likeness.server.clips import found_clip
 from likeness.server.ui.desk import Desk, all_bytes_at, bytes_at, told
@@ -68,7 +68,10 @@ def enrol_page(desk: Desk) -> None:
         who, options = _stated(name, agreed, basis, until, gate)
         if way == "video":
             own = replace(options, pick=_person_meant(meant))
-            return await _enrolled_clip(desk, actor, who, await bytes_at(video, "video"), own, progress)
+            try:
+                return await _enrolled_clip(desk, actor, who, await bytes_at(video, "video"), own, progress)
+            except SeveralFaces as error:  # its own hint is for the command line
+                raise SeveralFaces(error.message, hint="choose below, under More, whose the video is") from error
         given = [("the photo", await bytes_at(photo))] if way == "camera" else await all_bytes_at(paths)
         if not given:
             raise InputError("there are no photos yet", hint="choose one or more photos of this person")
@@ -93,7 +96,8 @@ def _lay_out_ways() -> list[gr.components.Component]:
         with gr.Tab("Short video", id="video") as by_video:
             gr.HTML(
                 '<p class="lk-fine">Record 5 to 6 seconds: look at the camera, turn your head slowly, '
-                f"smile once. Of a frame each 100 ms, up to {KEPT} good and varied ones are kept.</p>",
+                "smile once; or give a file by the arrow below. "
+                f"Of a frame each 100 ms, up to {KEPT} good and varied ones are kept.</p>",
                 js_on_load=None,
             )
             video = video_input("Video, without sound", elem_id="enrol-video")
