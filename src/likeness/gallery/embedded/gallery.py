@@ -48,7 +48,7 @@ from likeness.gallery.embedded import (
 from likeness.gallery.embedded import faces as face_rows
 from likeness.gallery.embedded import notes as note_rows
 from likeness.gallery.embedded import transfer as transferring
-from likeness.gallery.embedded.schema import count_changes, get_meta, prepare
+from likeness.gallery.embedded.schema import count_changes, get_dimension, get_meta, prepare
 from likeness.gallery.embedded.sealed import cells_of, fresh, read_salt
 from likeness.gallery.embedded.searcher import Searcher
 from likeness.gallery.embedded.storage import Store
@@ -102,7 +102,7 @@ class EmbeddedGallery(Gallery, Transferable, Sealable, Provable):
         with store.read() as connection:
             self._salt = read_salt(connection)
             self._space = str(get_meta(connection, "space"))
-            self._dimension = int(str(get_meta(connection, "dimension")))
+            self._dimension = get_dimension(connection, store.path)
             unfinished = bool(erasure.tasks(connection)) or compaction.is_due(connection)
         if space is not None:
             self._expect_space(space, dimension)
@@ -133,7 +133,7 @@ class EmbeddedGallery(Gallery, Transferable, Sealable, Provable):
                 for table in ("people", "faces", "snapshots", "events")
             }
             tag, changes, cells = ann.read_tag(connection), count_changes(connection), cells_of(connection)
-            space, dimension = str(get_meta(connection, "space")), int(str(get_meta(connection, "dimension")))
+            space, dimension = str(get_meta(connection, "space")), get_dimension(connection, self._store.path)
         index = self._searcher.mode()
         details: dict[str, Any] = {
             "snapshots": count["snapshots"],

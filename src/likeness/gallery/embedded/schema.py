@@ -75,6 +75,21 @@ def get_meta(connection: sqlite3.Connection, key: str) -> object:
     return None if row is None else row[0]
 
 
+def get_dimension(connection: sqlite3.Connection, path: Path) -> int:
+    """How many numbers a vector of the gallery has.
+
+    Raises:
+        GalleryCorrupt: it does not say.
+    """
+    stated = get_meta(connection, "dimension")
+    try:
+        return int(str(stated))
+    except ValueError:
+        raise GalleryCorrupt(
+            f"{path} is damaged: it does not say how long its vectors are", hint="restore a snapshot of it"
+        ) from None
+
+
 def set_meta(connection: sqlite3.Connection, **values: object) -> None:
     """Write values of the table `meta`; None deletes."""
     for key, value in values.items():
