@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import time
+
+from likeness.server.app import create_app
+from running_server import client, running
 
 
 def test_people_are_listed_page_by_page_also_while_some_are_erased(api, names):
@@ -127,3 +131,16 @@ def test_somebody_is_erased_with_proof_and_without_this_machines_paths(api, name
     assert "/" not in str(answer["proof"]["audit_seal"])
     assert "files_found_in" not in answer["proof"]
     assert api.delete(f"/v1/people/{names[1]}").json()["proof"] is None
+
+
+def test_where_consent_is_required_nobody_is_enrolled_without_it(serve_settings, samples, names):
+    folder = samples / "people" / names[0].replace(" ", "_")
+    photo = base64.b64encode(sorted(folder.iterdir())[0].read_bytes()).decode()
+    settings = serve_settings(require_consent=True)
+    with running(create_app(settings, open_access=True)) as address, client(address) as api:
+        api.delete(f"/v1/people/{names[0]}")
+        refused = api.post("/v1/people", json={"name": "New One", "photos": [photo]})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "consent_missing")
+        agreed = api.post("/v1/people", json={"name": "New One", "photos": [photo], "consent": "signed a form"})
+        assert agreed.status_code == 201
+        assert api.get("/v1/people/New One").json()["consent"]["basis"] == "signed a form"
