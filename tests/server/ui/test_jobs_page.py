@@ -42,7 +42,11 @@ def test_jobs_show_what_waits_how_far_it_is_and_what_failed_and_dead_letters_are
     drain(own_settings)
     ui.page.locator("#jobs-answer").get_by_text("2 of 2").wait_for()
     words = ui.page.locator("#jobs-answer").inner_text()
+    assert "1 photo without an answer" in words
     assert "What workers could not do" in words
+    lines = "cell => ['top', 'right', 'left'].map(side => getComputedStyle(cell)[`border-${side}-width`])"
+    for cell in ui.page.locator("#jobs-answer th, #jobs-answer td").all():
+        assert cell.evaluate(lines) == ["0px"] * 3, "tables have lines between rows only"
     assert "expected a photo" in words
     ui.page.click("#jobs-revive")
     ui.page.get_by_text("1 message will be tried again.").wait_for()

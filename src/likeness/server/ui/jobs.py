@@ -82,16 +82,22 @@ def _jobs(jobs: Sequence[dict[str, Any]]) -> str:
         share = job["done"] / total if total else 0.0
         words = f"{job['done']:,} of {total:,}" if total else f"{job['done']:,}"
         error = job["error"]["message"] if job["error"] else ""
+        failed = (job["result"] or {}).get("failed", 0)
         began = job["created_at"].strftime("%Y-%m-%d %H:%M:%S UTC")
         rows.append(
             [
                 line(job["kind"]) + line(job["id"], fine=True),
                 tag(job["state"], TONES[job["state"]]) + line(error, fine=True),
-                (meter(share, f"{words} done") if total else "") + line(words, fine=True),
+                (meter(share, f"{words} done") if total else "") + line(words, fine=True) + _failures(failed),
                 line(began, fine=True),
             ]
         )
     return card(table(["Job", "State", "Progress", "Since"], rows), title="Jobs")
+
+
+def _failures(failed: int) -> str:
+    """How many of a job's photos have no answer; the job itself is done all the same."""
+    return line(f"{count(failed, 'photo')} without an answer", fine=True) if failed else ""
 
 
 def _queues(depths: Mapping[str, Depth | LikenessError]) -> str:
