@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 
+import numpy as np
 import pytest
 from fault_places import KEPT, Disk, Kept
 
 from likeness.cli import run
-from likeness.errors import LikenessError
+from likeness.errors import GalleryCorrupt, LikenessError
 from likeness.gallery import open_gallery
 from likeness.server.app import create_app
 from likeness.settings import Settings
@@ -126,3 +129,31 @@ def test_the_api_answers_507_on_a_full_disk_and_serves_on(disk: Disk, samples, t
         assert api.post("/v1/identify", files={"photo": photo}).status_code == 200
     with open_gallery(disk.folder / "people.gallery", create=False) as gallery:
         assert all(finding.ok for finding in gallery.check())
+
+
+@pytest.mark.parametrize(
+    ("change", "ask"),
+    [
+        ("UPDATE people SET created_at = 'long ago'", lambda gallery: gallery.people()),
+        ("UPDATE facts SET profile = '[[['", lambda gallery: gallery.people()),
+        ("UPDATE faces SET created_at = 'long ago'", lambda gallery: list(gallery.faces())),
+        ("UPDATE vectors SET vector = x'00'", lambda gallery: list(gallery.faces())),
+        ("UPDATE vectors SET vector = x'00'", lambda gallery: gallery.search(np.eye(1, 16, dtype=np.float32), 1)),
+        ("UPDATE meta SET value = 'many' WHERE key = 'dimension'", lambda gallery: None),
+    ],
+)
+def test_values_that_mean_nothing_are_damage_and_say_so(change, ask, tmp_path):
+    kept = KEPT[0]
+    with kept.open(tmp_path) as gallery:
+        kept.put(gallery, 1)
+    with closing(sqlite3.connect(tmp_path / kept.file)) as connection:
+        connection.execute(change)
+        connection.commit()
+
+    def use() -> None:
+        with open_gallery(tmp_path / kept.file, create=False) as gallery:
+            ask(gallery)
+
+    with pytest.raises(GalleryCorrupt, match="damaged") as told:
+        use()
+    assert told.value.hint

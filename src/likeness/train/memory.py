@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from likeness.arrays import read_arrays
 from likeness.bundle import Bundle, place_folder, write_manifest
 from likeness.data.dataset import FACTS, MANIFEST, Dataset, Facts, replace_file, storage_error
 from likeness.data.manifest import Row
@@ -74,8 +75,8 @@ class Memory:
         """
         try:
             state = State.model_validate_json((folder / STATE).read_bytes())
-            with np.load(folder / _centres_of(state), allow_pickle=False) as data:
-                names, vectors = data["identities"].tolist(), data["weights"].astype(np.float32)
+            data = read_arrays(folder / _centres_of(state))
+            names, vectors = data["identities"].tolist(), data["weights"].astype(np.float32)
         except FileNotFoundError as error:
             missing = Path(str(error.filename)).name
             raise DatasetError(f"{str(folder)!r} is no memory of people: it has no {missing}") from None

@@ -10,7 +10,7 @@ from typing import Any
 
 from likeness.gallery import trail
 from likeness.gallery.base import Event, TrailCheck
-from likeness.gallery.embedded.schema import last_number
+from likeness.gallery.embedded.schema import last_number, read_row
 
 
 def append(
@@ -32,10 +32,13 @@ def read(connection: sqlite3.Connection, *, after: int, limit: int) -> list[Even
         "SELECT id, at, actor, action, person_id, details FROM events WHERE id > ? ORDER BY id LIMIT ?",
         (after, limit),
     )
-    return [
-        Event(number, datetime.fromisoformat(at), actor, action, person_id, json.loads(details))
-        for number, at, actor, action, person_id, details in rows
-    ]
+    return [_event(row) for row in rows]
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    number, at, actor, action, person_id, details = row
+    with read_row("events", number):
+        return Event(number, datetime.fromisoformat(at), actor, action, person_id, json.loads(details))
 
 
 def verify(connection: sqlite3.Connection, *, sealed: str | None = None) -> TrailCheck:

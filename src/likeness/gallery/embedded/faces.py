@@ -13,7 +13,7 @@ import numpy as np
 from likeness.gallery.base import Added, NewFace, StoredFace
 from likeness.gallery.embedded import people
 from likeness.gallery.embedded.matrix import View
-from likeness.gallery.embedded.schema import last_number
+from likeness.gallery.embedded.schema import last_number, read_row
 from likeness.gallery.embedded.sealed import cells_of, put, take
 from likeness.gallery.identity import name_key, photo_hash
 from likeness.gallery.stated import Facts, now, stated, stated_by, with_changes
@@ -134,20 +134,21 @@ def _stored(connection: sqlite3.Connection, row: tuple[Any, ...]) -> StoredFace:
     face_id, owner, person_id, index, quality, created_at, cell, *picture = row
     (vector,) = take(connection, "vectors", face_id, owner, (cell,))
     photo, source, box, landmarks, crop = take(connection, "pictures", face_id, owner, picture)
-    x1, y1, x2, y2 = np.frombuffer(box, np.float64).tolist()
-    return StoredFace(
-        id=face_id,
-        person_id=person_id,
-        embedding=np.frombuffer(vector, np.float32),
-        crop_jpeg=crop,
-        photo_sha256=photo,
-        face_index=index,
-        source=source,
-        quality=quality,
-        created_at=datetime.fromisoformat(created_at),
-        box_xyxy_px=(x1, y1, x2, y2),
-        landmarks_px=tuple(np.frombuffer(landmarks, np.float32).tolist()),
-    )
+    with read_row("faces", face_id):
+        x1, y1, x2, y2 = np.frombuffer(box, np.float64).tolist()
+        return StoredFace(
+            id=face_id,
+            person_id=person_id,
+            embedding=np.frombuffer(vector, np.float32),
+            crop_jpeg=crop,
+            photo_sha256=photo,
+            face_index=index,
+            source=source,
+            quality=quality,
+            created_at=datetime.fromisoformat(created_at),
+            box_xyxy_px=(x1, y1, x2, y2),
+            landmarks_px=tuple(np.frombuffer(landmarks, np.float32).tolist()),
+        )
 
 
 def vectors_page(connection: sqlite3.Connection, after: int, dimension: int, *, limit: int = 20_000) -> View:
@@ -181,5 +182,6 @@ def _as_arrays(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, by
     face_ids, owners, blobs = zip(*rows, strict=True)
     if (cells := cells_of(connection)) is not None:
         blobs = tuple(cells.take("vectors", "vector", face, owner, cell) for face, owner, cell in rows)
-    vectors = np.frombuffer(b"".join(blobs), np.float32).reshape(len(rows), dimension)
+    with read_row("vectors", face_ids[0]):  # or one of those after it
+        vectors = np.frombuffer(b"".join(blobs), np.float32).reshape(len(rows), dimension)
     return View(vectors, np.array(face_ids, np.int64), np.array(owners, np.int64))

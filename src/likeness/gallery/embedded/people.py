@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any
 
 from likeness.errors import PersonExists, PersonNotFound
-from likeness.gallery.embedded.schema import SECRET, blank, last_number
+from likeness.gallery.embedded.schema import SECRET, blank, last_number, read_row
 from likeness.gallery.embedded.sealed import Connection, cells_of, owner_of_facts, put, take
 from likeness.gallery.identity import name_hash, name_key, new_person_id
 from likeness.gallery.stated import Facts, now
@@ -189,13 +189,14 @@ def _record(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Record:
     name, profile, basis, at, source, retain_until = take(
         connection, "facts", facts, owner_of_facts(key, person_id), stored, *_SHOWN
     )
-    person = Person(
-        id=person_id,
-        name=name,
-        faces=faces,
-        created_at=datetime.fromisoformat(created_at),
-        profile=json.loads(profile),
-        consent=None if basis is None else Consent(basis, datetime.fromisoformat(at), source),
-        retain_until=None if retain_until is None else date.fromisoformat(retain_until),
-    )
+    with read_row("people", key):
+        person = Person(
+            id=person_id,
+            name=name,
+            faces=faces,
+            created_at=datetime.fromisoformat(created_at),
+            profile=json.loads(profile),
+            consent=None if basis is None else Consent(basis, datetime.fromisoformat(at), source),
+            retain_until=None if retain_until is None else date.fromisoformat(retain_until),
+        )
     return Record(key, facts, person)

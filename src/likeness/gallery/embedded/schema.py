@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from likeness.errors import GalleryCorrupt, GalleryMissing, StorageError
@@ -88,6 +89,21 @@ def get_dimension(connection: sqlite3.Connection, path: Path) -> int:
         raise GalleryCorrupt(
             f"{path} is damaged: it does not say how long its vectors are", hint="restore a snapshot of it"
         ) from None
+
+
+@contextmanager
+def read_row(table: str, number: int) -> Iterator[None]:
+    """Tell values that SQLite takes for whole and that mean nothing as the damage that they are.
+
+    Raises:
+        GalleryCorrupt: the values of the row are none of ours.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise GalleryCorrupt(
+            f"the gallery is damaged: row {number} of its {table} means nothing", hint="restore a snapshot of it"
+        ) from error
 
 
 def set_meta(connection: sqlite3.Connection, **values: object) -> None:
