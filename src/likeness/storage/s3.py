@@ -246,7 +246,7 @@ def _answers_later(cause: BaseException | None) -> bool:
     """Whether a server said, in whatever words, that it is too busy now or has failed."""
     answer = getattr(cause, "response", None) or {}
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status == 429 or status >= 500
+    return bool(status == 429 or status >= 500)
 
 
 def _is_network(error: Exception) -> bool:
