@@ -1,6 +1,7 @@
 # make demo   sets everything up and shows what Likeness does, on the samples
 # make test   sets everything up and checks everything
 # make dist, make sbom, make licences: what is released, what is in it, under which licences (docs/releasing.md)
+# make docs builds the documentation's site into dist/docs; make docs-serve shows it at http://127.0.0.1:8001
 # make tflite adds the environment that writes TensorFlow Lite files; without it the tests of that are skipped
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 STAMP := $(VENV)/.ready
 TFLITE := .venv-tflite
 
-.PHONY: setup tflite demo test lint fast bench dist sbom licences clean
+.PHONY: setup tflite demo test lint fast bench dist sbom licences docs docs-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -67,6 +68,13 @@ bench: setup
 	cd benchmarks && ../$(BIN)/python pipeline.py --photos 200 --json results/pipeline.json
 	cd benchmarks && ../$(BIN)/python search.py --json results/search.json
 
+# Damages files of every kind, for so many seconds each, and keeps what ends in no error of ours in dist/fuzz.
+FUZZ_SECONDS ?= 20
+FUZZ_FIRST ?= 0
+.PHONY: fuzz
+fuzz: setup
+	$(BIN)/python tests/fuzzing/fuzz_run.py --seconds $(FUZZ_SECONDS) --first $(FUZZ_FIRST)
+
 # The wheel is built from the sdist, as others will.
 dist: setup
 	rm -rf dist
@@ -85,5 +93,13 @@ licences: setup
 	mkdir -p dist
 	$(BIN)/python scripts/licences.py --out dist/licences.md
 
+docs: setup
+	$(BIN)/python scripts/docs_site.py dist/docs-pages
+	$(BIN)/zensical build --clean --strict
+
+# After a change of a page: the first line of `make docs`, by hand; the browser sees it at once.
+docs-serve: docs
+	$(BIN)/zensical serve --dev-addr 127.0.0.1:8001
+
 clean:
-	rm -rf $(VENV) $(TFLITE) demo-out dist
+	rm -rf $(VENV) $(TFLITE) demo-out dist .cache

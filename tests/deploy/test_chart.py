@@ -13,10 +13,11 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from deployed import HEALTH, ROOT, expect_command, expect_settings
+from deployed import HEALTH, ROOT, expect_settings
 from rendered_chart import CHART, NAMESPACE, VALUES, engine, objects, pod_specs, rendered, values_of
 
 import likeness
+from told_commands import expect_command
 
 # Their schemas come with operators of their own and are not among Kubernetes'.
 FOREIGN = {"ServiceMonitor", "PodMonitor", "ScaledObject"}

@@ -17,8 +17,6 @@ import yaml
 from deployed import (
     DEPLOY,
     HEALTH,
-    commands_in,
-    expect_command,
     expect_schema,
     expect_settings,
     health_paths,
@@ -26,6 +24,7 @@ from deployed import (
 )
 
 from likeness.gallery.elastic.address import parse
+from told_commands import commands_in, expect_command
 
 FILES = ("compose.yaml", "compose.single.yaml")
 EXCEPTIONS = {

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import pathspec
 import pytest
-from deployed import HEALTH, ROOT, expect_command, health_paths, missing
+from deployed import HEALTH, ROOT, health_paths, missing
+
+from told_commands import expect_command
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
-from deployed import DEPLOY, ROOT, commands_in, expect_command, expect_schema, expect_settings, health_paths
+from deployed import DEPLOY, ROOT, expect_schema, expect_settings, health_paths
+
+from told_commands import commands_in, expect_command
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))

@@ -60,6 +60,21 @@ def bot_reference() -> str:
     return "\n".join(("### Settings", *_settings(("bot_",)), "", "### Options", *_options(bot)))
 
 
+def routes_reference() -> str:
+    """All routes of our own."""
+    return "\n".join(_routes(native_routes()))
+
+
+def errors_reference() -> str:
+    """All errors."""
+    return "\n".join(_errors())
+
+
+def all_settings() -> str:
+    """All settings."""
+    return "\n".join(_settings(("",)))
+
+
 def written(page: str, made: Callable[[], str] = reference) -> str:
     """A page with its reference as the code has it now.
 
