@@ -15,7 +15,7 @@ from likeness.cli.output import counted
 @common_options
 @click.pass_obj
 def delete(flags: Flags, yes: bool) -> None:
-    """Delete a gallery on a server: everybody in it, and its indexes.
+    """Delete a gallery on a server, with all that is in it.
 
     Its audit trail goes with it. Snapshots stay and hold whom they held: they are named, for you to delete. A gallery
     that is a file is deleted as a file.
