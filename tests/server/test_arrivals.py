@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import pytest
 
+from likeness.intake.queues import open_queue
 from likeness.server.app import create_app
 from likeness.server.keys import KeyStore
+from likeness.storage import open_storage
 from running_server import client, running
 from working import drain
 
@@ -101,6 +104,33 @@ def test_photos_are_refused_while_too_many_wait(serve_settings, tmp_path, sample
         assert refused.status_code == 503
         assert refused.json()["error"]["code"] == "overloaded"
         assert int(refused.headers["retry-after"]) > 0
+
+
+def test_photos_that_came_by_themselves_are_listed_for_those_who_look_after_the_server(
+    settings, work, samples, tmp_path
+):
+    box = tmp_path / "box"
+    box.mkdir()
+    (box / "party.jpg").write_bytes((samples / "group.jpg").read_bytes())
+    (box / "notes.jpg").write_text("these are notes")
+    storage = open_storage(box)
+    with open_queue(settings.queue, "detect") as queue:
+        queue.send([{"uri": storage.uri_of(name)} for name in ("party.jpg", "notes.jpg")])
+    work()
+    time.sleep(1.1)  # what is written down now is told a second later
+    keys = KeyStore.open(str(tmp_path / "api.keys"))
+    (_, reader), (_, admin) = (keys.create(name, scope) for name, scope in (("anna", "read"), ("root", "admin")))
+    with running(create_app(settings, keys=keys)) as address, client(address) as opened:
+        assert opened.get("/v1/arrivals", headers={"x-api-key": reader}).status_code == 403
+        opened.headers["x-api-key"] = admin
+        told = opened.get("/v1/arrivals").json()
+        by_file = {photo["uri"].rpartition("/")[2]: photo for photo in told["photos"]}
+        assert len(by_file["party.jpg"]["answers"]) > 3
+        assert by_file["notes.jpg"]["error"]["code"] == "photo_unsupported"
+        assert opened.get("/v1/arrivals", params={"after": told["after"]}).json()["photos"] == []
+        first = told["photos"][0]["id"]
+        assert opened.get("/v1/arrivals", params={"after": first}).json()["photos"] == told["photos"][1:]
+        assert opened.get("/v1/arrivals", params={"after": "unknown"}).status_code == 422
 
 
 def test_a_server_without_workers_takes_no_photos_for_them(api, samples):

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("calibrate", "Fit a model's probabilities and thresholds on known people."),
     "worker": ("worker", "Answer photos that arrive by themselves: the steps of the pipeline."),
     "watch": ("watch", "Send new photos of a folder or bucket to the workers."),
+    "answers": ("answers", "List what became of photos that arrived by themselves."),
     "queue": ("queue", "Show what waits in the queues of arrivals; revive or drop dead letters."),
     "flow": ("flow", "Keep a model up to date by itself, or train one to its card."),
     "keys": ("keys", "Make, list and revoke the API keys of the server."),

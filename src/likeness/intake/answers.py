@@ -28,6 +28,14 @@ def _photo(arrival: Arrival, result: Result | None) -> dict[str, Any]:
     return data
 
 
+def arrival_dict(records: Records, arrivals: Sequence[Arrival]) -> list[dict[str, Any]]:
+    """Arrivals of no job, each with where it came from and its result: for those who look after the storage."""
+    return [
+        {"uri": arrival.uri, "name": arrival.name} | {key: value for key, value in photo.items() if key != "place"}
+        for arrival, photo in zip(arrivals, photo_dict(records, arrivals), strict=True)
+    ]
+
+
 def job_dict(job: ArrivalJob) -> dict[str, Any]:
     """A job as other jobs are shown."""
     ended = job.done + job.failed + job.erased

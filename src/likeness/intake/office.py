@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from likeness.errors import LikenessError, Overloaded
+from likeness.errors import InputError, LikenessError, Overloaded
 from likeness.intake import STEPS
-from likeness.intake.answers import photo_dict
+from likeness.intake.answers import arrival_dict, photo_dict
 from likeness.intake.metrics import QueueDepths
 from likeness.intake.queues import DeadLetter, Depth
 from likeness.intake.records import ArrivalJob, open_records
@@ -81,6 +81,19 @@ class Office:
         """
         self.records.job(job_id, owner=owner)
         return photo_dict(self.records, self.records.of_job(job_id, after=after, most=most))
+
+    def ended(self, *, after: str | None, most: int) -> list[dict[str, Any]]:
+        """Photos of no job that ended, behind the one with the id `after`; without it the latest.
+
+        Raises:
+            InputError: nothing is known of a photo `after` that has ended.
+        """
+        if after is None:
+            return arrival_dict(self.records, self.records.ended(most=most))
+        last = self.records.arrivals([after]).get(after)
+        if last is None or last.ended_at is None:
+            raise InputError(f"no photo {after!r} has ended", hint="begin without `after`")
+        return arrival_dict(self.records, self.records.ended(after=(last.ended_at, last.id), most=most))
 
     def depths(self) -> dict[str, Depth | LikenessError]:
         """How much waits at each step, or why that is not known."""

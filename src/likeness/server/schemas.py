@@ -331,11 +331,10 @@ class JobsAnswer(Answering):
     jobs: list[JobAnswer]
 
 
-class JobPhotoAnswer(Answering):
-    """A photo of a job that workers do: its answer once it is `done`, the reason where it has none."""
+class ArrivedAnswer(Answering):
+    """A photo that workers do: its answer once it is `done`, the reason where it has none."""
 
     id: str
-    place: int
     state: Literal["waiting", "found", "done", "failed", "erased"]
     sha256: str | None = None
     ended_at: datetime | None = None
@@ -344,6 +343,27 @@ class JobPhotoAnswer(Answering):
     answers: list[IdentityAnswer] | None = None
     models: dict[str, str] | None = None
     error: Reason | None = None
+
+
+class JobPhotoAnswer(ArrivedAnswer):
+    """A photo of a job."""
+
+    place: int
+
+
+class ArrivalAnswer(ArrivedAnswer):
+    """A photo that came by itself: where it lies, whom it was to enrol, and what became of that."""
+
+    uri: str
+    name: str | None = None
+    enrolled: Reason | None = None
+
+
+class ArrivalsAnswer(Answering):
+    """Photos that came by themselves, in the order of their ends; `after` asks for those behind the last."""
+
+    photos: list[ArrivalAnswer]
+    after: str | None
 
 
 class JobPhotosAnswer(Answering):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import sqlalchemy as sa
@@ -194,6 +194,22 @@ class Records:
         wanted = sa.select(photos).where(photos.c.job == job_id, photos.c.place > after)
         with self._read() as connection:
             return [_arrival(row) for row in connection.execute(wanted.order_by(photos.c.place).limit(most))]
+
+    def ended(self, *, after: tuple[datetime, str] | None = None, most: int = 100) -> list[Arrival]:
+        """Arrivals of no job that ended, in the order of their ends, then ids: those behind `after`, else the latest.
+
+        The last second is left out: what is being written down now may get an earlier end than what is there.
+        """
+        wanted = sa.select(photos).where(photos.c.job.is_(None), photos.c.ended_at < _now() - timedelta(seconds=1))
+        if after is None:
+            wanted = wanted.order_by(photos.c.ended_at.desc(), photos.c.id.desc())
+        else:
+            moment, id_ = after
+            later = (photos.c.ended_at == moment) & (photos.c.id > id_)
+            wanted = wanted.where((photos.c.ended_at > moment) | later).order_by(photos.c.ended_at, photos.c.id)
+        with self._read() as connection:
+            found = [_arrival(row) for row in connection.execute(wanted.limit(most))]
+        return found if after is not None else found[::-1]
 
     def cancel(self, job_id: str) -> list[Telling]:
         """Answer no more photos of a job; those that are open fail. Gives who is to be told that it ended."""
