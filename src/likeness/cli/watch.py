@@ -81,7 +81,8 @@ class _Alarm:
 
     def end(self) -> None:
         self._over = True
-        self._woken.set()
+        # Called by a signal: the thread that it interrupts may hold the event's lock at this moment.
+        threading.Thread(target=self._woken.set, name="end", daemon=True).start()
 
     def wake(self) -> None:
         self._woken.set()
