@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from likeness.cli.flags import Flags, common_options
-from likeness.cli.stopping import told_to_end
+from likeness.cli.stopping import stopping
 from likeness.errors import ExtraMissing
 
 if TYPE_CHECKING:
@@ -43,13 +43,12 @@ def answers(flags: Flags, most: int, follow: bool) -> None:
             if not found:
                 flags.output.say("no photo has been answered yet; `likeness queue depth` shows what waits")
             return
-        stop = threading.Event()
-        with told_to_end(stop.set):
+        with stopping() as stop:
             _follow(flags, records, found[-1:], stop)
 
 
-def _follow(flags: Flags, records: Records, last: Sequence[Arrival], stop: threading.Event) -> None:
-    while not stop.is_set():
+def _follow(flags: Flags, records: Records, last: Sequence[Arrival], stop: Callable[[], bool]) -> None:
+    while not stop():
         if last and last[-1].ended_at is not None:
             found = records.ended(after=(last[-1].ended_at, last[-1].id), most=_PAGE)
         else:
@@ -57,7 +56,7 @@ def _follow(flags: Flags, records: Records, last: Sequence[Arrival], stop: threa
         _show(flags, records, found)
         last = found[-1:] or last
         if len(found) < _PAGE:
-            stop.wait(EVERY_S)
+            time.sleep(EVERY_S)
 
 
 def _show(flags: Flags, records: Records, found: Sequence[Arrival]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -69,6 +70,10 @@ def watch(flags: Flags, place: str, every_s: float, once: bool, names: Any, quie
         tally.sum_up()
 
 
+_SLICE_S = 0.25
+"""How long a pause goes on at most after a signal to end."""
+
+
 class _Alarm:
     """What ends a pause early: a signal to end, or a change in the folder."""
 
@@ -80,16 +85,17 @@ class _Alarm:
         return self._over
 
     def end(self) -> None:
-        self._over = True
-        # Called by a signal: the thread that it interrupts may hold the event's lock at this moment.
-        threading.Thread(target=self._woken.set, name="end", daemon=True).start()
+        self._over = True  # and nothing that takes a lock: the thread that a signal interrupts may hold it
 
     def wake(self) -> None:
         self._woken.set()
 
     def pause(self, seconds: float) -> bool:
         """Wait; whether this is the end."""
-        self._woken.wait(seconds)
+        deadline = time.monotonic() + seconds
+        while not self._over and (left_s := deadline - time.monotonic()) > 0:
+            if self._woken.wait(min(left_s, _SLICE_S)):
+                break
         self._woken.clear()
         return self._over
 
