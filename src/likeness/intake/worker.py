@@ -131,7 +131,7 @@ class Worker:
                 failures += 1
                 wait_s = backoff_s(failures, longest_s=60.0)
                 log.warning("unavailable", extra={"code": error.code, "wait_s": round(wait_s, 1)})
-                stop.wait(wait_s)
+                _rest(stop, wait_s)
 
     def _left(self, step: Step) -> int:
         depth = self.queues[step.name].depth()
@@ -243,6 +243,13 @@ class Worker:
             except LikenessError as error:
                 log.warning("housekeeping", extra={"code": error.code})
             wait_s = HOUSEKEEPING_S * (0.5 + random.random())  # noqa: S311 - no secret
+
+
+def _rest(stop: threading.Event, seconds: float) -> None:
+    """Wait, but not past a stop: in slices, as a signal's handler that sets an event must not interrupt its wait."""
+    until = time.monotonic() + seconds
+    while not stop.is_set() and (left_s := until - time.monotonic()) > 0:
+        time.sleep(min(left_s, 0.25))
 
 
 def _then(outcomes: Sequence[Outcome]) -> list[tuple[str, Body]]:

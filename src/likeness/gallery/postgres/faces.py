@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from pgvector import Vector as Written
 from sqlalchemy import Connection, text
 
 from likeness.gallery.base import Added, NewFace, StoredFace
@@ -22,8 +21,17 @@ _PAGE = 256
 _INSERT = """
 INSERT INTO gallery_faces (gallery, id, person, photo_hash, face_index, quality, created_at, photo_sha256, source, box,
   landmarks, crop)
-VALUES (:gallery, :id, :person, :photo_hash, :face_index, :quality, :created_at, :photo_sha256, :source, :box,
-  :landmarks, :crop)
+SELECT CAST(:gallery AS int), id, person, photo_hash, face_index, quality, created_at, photo_sha256, source,
+  CAST(box AS double precision[]), CAST(landmarks AS double precision[]), crop
+FROM unnest(CAST(:id AS bigint[]), CAST(:person AS bigint[]), CAST(:photo_hash AS bytea[]), CAST(:face_index AS int[]),
+  CAST(:quality AS double precision[]), CAST(:created_at AS timestamptz[]), CAST(:photo_sha256 AS text[]),
+  CAST(:source AS text[]), CAST(:box AS text[]), CAST(:landmarks AS text[]), CAST(:crop AS bytea[]))
+  AS new (id, person, photo_hash, face_index, quality, created_at, photo_sha256, source, box, landmarks, crop)
+"""
+_INSERT_VECTORS = """
+INSERT INTO {vectors} (face, person, vec)
+SELECT face, person, CAST(vec AS vector)
+FROM unnest(CAST(:face AS bigint[]), CAST(:person AS bigint[]), CAST(:vec AS text[])) AS new (face, person, vec)
 """
 _SELECT = """
 SELECT f.id, p.id, vector_send(v.vec), f.crop, f.photo_sha256, f.face_index, f.source, f.quality, f.created_at, f.box,
@@ -35,7 +43,7 @@ WHERE f.gallery = :gallery AND f.id > :after
 
 def as_text(vector: Vector) -> str:
     """A vector as PostgreSQL reads one; to the last bit."""
-    return Written(vector).to_text()
+    return f"[{','.join(map(repr, vector.tolist()))}]"
 
 
 def from_wire(sent: bytes) -> Vector:
@@ -60,7 +68,7 @@ def add(connection: Connection, state: State, faces: Sequence[NewFace]) -> list[
             continue
         last += 1
         known[place] = last
-        rows.append(_row(state, last, owner.key, hashed, face, created_at))
+        rows.append(_row(last, owner.key, hashed, face, created_at))
         vectors.append({"face": last, "person": owner.key, "vec": as_text(face.embedding)})
         outcomes.append(Added("added", last, owner.person.id))
     write(connection, state, rows, vectors)
@@ -71,13 +79,20 @@ def add(connection: Connection, state: State, faces: Sequence[NewFace]) -> list[
 def write(
     connection: Connection, state: State, rows: Sequence[dict[str, Any]], vectors: Sequence[dict[str, Any]]
 ) -> None:
-    """Insert faces and their vectors."""
+    """Insert faces and their vectors: all of them by one statement each, which takes half the time of one for each."""
     if rows:
-        connection.execute(text(_INSERT), list(rows))
-        connection.execute(
-            text(f"INSERT INTO {state.vectors} (face, person, vec) VALUES (:face, :person, :vec)"),  # noqa: S608
-            list(vectors),
-        )
+        connection.execute(text(_INSERT), {"gallery": state.id} | _columns(rows))
+        connection.execute(text(_INSERT_VECTORS.format(vectors=state.vectors)), _columns(vectors))
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Column → its values, of rows that have the same columns."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _array(numbers: Iterable[float]) -> str:
+    """Numbers as PostgreSQL reads an array; to the last bit."""
+    return "{" + ",".join(map(repr, numbers)) + "}"
 
 
 def count_faces(connection: Connection, state: State, more: int, last: int | None = None) -> None:
@@ -116,11 +131,8 @@ def _known(connection: Connection, state: State, hashes: Sequence[bytes]) -> dic
     return {(person, bytes(hashed), index): face for person, hashed, index, face in rows}
 
 
-def _row(
-    state: State, number: int, owner: int, hashed: bytes, face: NewFace | StoredFace, created_at: datetime
-) -> dict[str, Any]:
+def _row(number: int, owner: int, hashed: bytes, face: NewFace | StoredFace, created_at: datetime) -> dict[str, Any]:
     return {
-        "gallery": state.id,
         "id": number,
         "person": owner,
         "photo_hash": hashed,
@@ -129,8 +141,8 @@ def _row(
         "created_at": created_at,
         "photo_sha256": face.photo_sha256,
         "source": face.source.replace("\0", "\ufffd"),  # a text of PostgreSQL holds no NUL
-        "box": [float(at) for at in face.box_xyxy_px],
-        "landmarks": [float(np.float32(at)) for at in face.landmarks_px],
+        "box": _array(float(at) for at in face.box_xyxy_px),
+        "landmarks": _array(float(np.float32(at)) for at in face.landmarks_px),
         "crop": bytes(face.crop_jpeg),
     }
 
@@ -152,7 +164,7 @@ def take_in(connection: Connection, state: State, faces: Sequence[StoredFace]) -
     new = [face for face in faces if face.id not in known]
     owners = owners_of(new, keys)
     rows = [
-        _row(state, face.id, owner, photo_hash(state.salt, face.photo_sha256), face, face.created_at)
+        _row(face.id, owner, photo_hash(state.salt, face.photo_sha256), face, face.created_at)
         for face, owner in zip(new, owners, strict=True)
     ]
     vectors = [
