@@ -7,11 +7,10 @@ Where a snapshot lies on another machine, they wait for somebody there.
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
-from likeness.errors import LikenessError, PersonNotFound, StorageError
+from likeness.errors import LikenessError, PersonNotFound
 from likeness.gallery.base import Erased
 from likeness.gallery.elastic import faces, notes, people
 from likeness.gallery.elastic.bulk import Action
@@ -20,13 +19,9 @@ from likeness.gallery.elastic.leases import Held, Lease
 from likeness.gallery.elastic.store import Overtaken, Store
 from likeness.gallery.embedded.erasure import Reached, Task, erase_in_snapshot
 from likeness.gallery.identity import name_hash
+from likeness.gallery.snapshots import is_elsewhere, raise_all
 
 _PENDING: dict[str, Any] = {"bool": {"filter": [{"term": {"kind": {"value": "pending"}}}]}}
-
-
-def this_host() -> str:
-    """The name under which snapshots on this machine are remembered."""
-    return socket.gethostname()
 
 
 def erase_person(store: Store, changes: Changes, maintenance: Lease, person_id: str) -> Erased:
@@ -151,10 +146,7 @@ def finish(store: Store, held: Held) -> Reached:
             kept = store.get(store.meta, id_)
             if kept is not None:
                 store.put(store.meta, id_, {**body, "paths": remaining}, seen=kept.seen)
-    if len(failures) == 1:
-        raise failures[0]
-    if failures:
-        raise StorageError("; ".join(error.message for error in failures), hint=failures[0].hint)
+    raise_all(failures)
     return reached
 
 
@@ -173,7 +165,7 @@ def _erase_in(held: Held, path: str, task: Task, reached: Reached) -> bool:
     """Erase in one snapshot; false where it lies on another machine, and somebody there has to do it."""
     known = {snapshot[0]: snapshot for snapshot in held.body["snapshots"]}
     mount, host = (Path(known[path][1]), known[path][3]) if path in known else (None, "")
-    if host not in ("", this_host()) and not Path(path).exists():
+    if is_elsewhere(path, host):
         reached.not_found.append(f"{host}:{path}")
         return False
     if not erase_in_snapshot(Path(path), mount, task, reached):

@@ -44,6 +44,7 @@ from likeness.gallery.elastic.searching import Searcher
 from likeness.gallery.elastic.store import COPIES, Store
 from likeness.gallery.identity import clean_name
 from likeness.gallery.keys import OwnerKey
+from likeness.gallery.snapshots import this_host
 from likeness.gallery.stated import Facts, stated, with_changes
 from likeness.gallery.transfer import Held, Key, Outline, Part, Rows, Transferable
 from likeness.types import Consent, Person, Vector, check_unit_vectors
@@ -279,7 +280,7 @@ class ElasticGallery(Gallery, Transferable, Deletable):
         transfer.take_in(self._store, self._store.head()[0], rows)
         if rows.snapshots:
             with self._maintenance.hold() as held:
-                here = erasure.this_host()
+                here = this_host()
                 snapshots.remember(held, [(*kept[:3], kept.host or here) for kept in rows.snapshots])
 
     def end_import(self) -> None:  # noqa: D102

@@ -6,25 +6,19 @@ held by points in time, opened while nobody changes the gallery; then others wri
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
-from platformdirs import user_data_path
-
-from likeness.errors import Conflict, NotFound
 from likeness.gallery.copies import write_copy
 from likeness.gallery.elastic import audit, transfer
 from likeness.gallery.elastic.changes import Changes
-from likeness.gallery.elastic.erasure import this_host
 from likeness.gallery.elastic.leases import Held, Lease
 from likeness.gallery.elastic.store import Store
-from likeness.gallery.embedded.snapshots import UNFINISHED, discard_unfinished, mount_of
 from likeness.gallery.keys import OwnerKey
+from likeness.gallery.snapshots import mount_of, own_folder, place_for, put, this_host
 from likeness.gallery.stated import now
 from likeness.gallery.transfer import Key, Part, Rows
-from likeness.sqlite import mapped_errors, sync_file
+from likeness.sqlite import mapped_errors
 
 _PAGE = 250
 
@@ -41,33 +35,17 @@ def make(
         NotFound: there is no folder for it.
         StorageError: it cannot be written.
     """
-    path = Path(os.path.abspath(target if target is not None else _place(store)))  # noqa: PTH100 - keep links
-    aside = Path(f"{path}{UNFINISHED}")
+    path = place_for(target, own_folder() / store.address.prefix)
     with maintenance.hold() as held, mapped_errors(path):  # nobody erases meanwhile: the copy would not know
-        if path.exists():
-            raise Conflict(f"there is a file at {path} already", hint="give another path for the snapshot")
-        if not path.parent.is_dir():
-            raise NotFound(f"there is no folder {str(path.parent)!r}", hint="make it first, or name another place")
-        discard_unfinished(aside)
-        # Remembered before it exists: should this process be killed, the file is still known.
-        remember(held, [(str(each), str(mount_of(path)), now(), this_host()) for each in (aside, path)])
-        try:
-            _copy(store, changes, held, aside, key)
-            sync_file(aside)
-            aside.replace(path)
-            sync_file(path)
-        except BaseException:
-            discard_unfinished(aside)
-            raise
-        finally:
-            _forget(held, {str(aside)} if path.exists() else {str(aside), str(path)})
+        put(
+            path,
+            write=lambda aside: _copy(store, changes, held, aside, key),
+            remember=lambda paths: remember(
+                held, [(str(each), str(mount_of(each)), now(), this_host()) for each in paths]
+            ),
+            forget=lambda paths: _forget(held, {str(each) for each in paths}),
+        )
     return path
-
-
-def _place(store: Store) -> Path:
-    folder = user_data_path("likeness")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{store.address.prefix}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.snapshot"
 
 
 def remember(held: Held, snapshots: list[tuple[str, str, str, str]]) -> None:

@@ -19,9 +19,9 @@ from likeness.gallery.base import Erased
 from likeness.gallery.embedded import ann, compaction, people
 from likeness.gallery.embedded.schema import blank, expect_gallery, set_meta
 from likeness.gallery.embedded.sealed import rebind
-from likeness.gallery.embedded.snapshots import UNFINISHED, discard_unfinished, mount_of
 from likeness.gallery.embedded.storage import Store
 from likeness.gallery.identity import name_hash
+from likeness.gallery.snapshots import UNFINISHED, discard_unfinished, mount_of
 from likeness.sqlite import BUSY_TIMEOUT_S, connect, mapped_errors, transaction, truncate_log
 
 _LOG, _INDEX = "log", "index"

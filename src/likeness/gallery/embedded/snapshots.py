@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from likeness.errors import Conflict, GalleryBusy, NotFound
+from likeness.errors import GalleryBusy
 from likeness.gallery.embedded.sealed import read_sealing
 from likeness.gallery.embedded.storage import Store
+from likeness.gallery.snapshots import mount_of, place_for, put
 from likeness.gallery.stated import now
-from likeness.sqlite import connect, create_private, mapped_errors, sync_file, transaction
-
-UNFINISHED = ".unfinished-snapshot"
-"""Ends the name of a copy that is being made."""
+from likeness.sqlite import connect, create_private, mapped_errors, transaction
 
 
 def make(store: Store, target: str | Path | None) -> Path:
@@ -24,50 +22,28 @@ def make(store: Store, target: str | Path | None) -> Path:
         NotFound: there is no folder for it.
         StorageError: it cannot be written.
     """
-    path = Path(os.path.abspath(target if target is not None else _beside(store.path)))  # noqa: PTH100 - keep links
-    aside = Path(f"{path}{UNFINISHED}")
+    path = place_for(target, store.path)
     with store.maintenance(), mapped_errors(path):  # nobody erases meanwhile: the copy would not know
-        if path.exists():
-            raise Conflict(f"there is a file at {path} already", hint="give another path for the snapshot")
-        if not path.parent.is_dir():
-            raise NotFound(f"there is no folder {str(path.parent)!r}", hint="make it first, or name another place")
-        discard_unfinished(aside)
         with store.read() as connection:
             if read_sealing(connection).changing:
                 raise GalleryBusy(
                     f"{store.path} was left half encrypted", hint="run `likeness gallery encrypt` again, which ends it"
                 )
-        # Remembered before it exists: should this process be killed, the file is still known.
-        with store.write() as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)",
-                [(str(name), str(mount_of(path)), now()) for name in (aside, path)],
-            )
-        try:
-            _copy(store, aside)
-            sync_file(aside)
-            aside.replace(path)
-            sync_file(path)
-        except BaseException:
-            discard_unfinished(aside)
-            raise
-        finally:
-            with store.write() as connection:
-                connection.execute("DELETE FROM snapshots WHERE path = ?", (str(aside),))
-                if not path.exists():
-                    connection.execute("DELETE FROM snapshots WHERE path = ?", (str(path),))
+        put(path, write=partial(_copy, store), remember=partial(_remember, store), forget=partial(_forget, store))
     return path
 
 
-def discard_unfinished(aside: Path) -> None:
-    """Delete a copy that was not finished, with its journal."""
-    with mapped_errors(aside):
-        for ending in ("", "-journal"):
-            Path(f"{aside}{ending}").unlink(missing_ok=True)
+def _remember(store: Store, paths: Sequence[Path]) -> None:
+    with store.write() as connection:
+        connection.executemany(
+            "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)",
+            [(str(path), str(mount_of(path)), now()) for path in paths],
+        )
 
 
-def _beside(gallery: Path) -> Path:
-    return gallery.with_name(f"{gallery.name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.snapshot")
+def _forget(store: Store, paths: Sequence[Path]) -> None:
+    with store.write() as connection:
+        connection.executemany("DELETE FROM snapshots WHERE path = ?", [(str(path),) for path in paths])
 
 
 def _copy(store: Store, target: Path) -> None:
@@ -86,11 +62,3 @@ def _copy(store: Store, target: Path) -> None:
             copy.execute("DELETE FROM meta WHERE key = 'index'")
     finally:
         copy.close()
-
-
-def mount_of(path: Path) -> Path:
-    """The mount point of the file system that a path is, or would be, on."""
-    for folder in path.parents:
-        if folder.is_mount():
-            return folder
-    return Path(path.anchor)

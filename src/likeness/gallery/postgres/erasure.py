@@ -6,29 +6,24 @@ snapshot lies on another machine, the note waits until somebody there erases, ch
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from likeness.errors import LikenessError, PersonNotFound, StorageError
+from likeness.errors import LikenessError, PersonNotFound
 from likeness.gallery.base import Erased
 from likeness.gallery.embedded.erasure import Reached, Task, erase_in_snapshot
 from likeness.gallery.identity import name_hash
 from likeness.gallery.postgres import faces, notes, people
 from likeness.gallery.postgres.server import Server, State
+from likeness.gallery.snapshots import is_elsewhere, raise_all
 
 _MERGED = """
 WITH RECURSIVE them (id) AS (SELECT CAST(:id AS text) COLLATE "C" UNION
   SELECT source_id FROM gallery_merged JOIN them ON into_id = them.id WHERE gallery = :gallery)
 SELECT id FROM them
 """
-
-
-def this_host() -> str:
-    """The name under which snapshots on this machine are remembered."""
-    return socket.gethostname()
 
 
 def erase_person(server: Server, gallery: int, person_id: str) -> Erased:
@@ -174,10 +169,7 @@ def finish(server: Server) -> Reached:
             _erase_in(server, path, task, reached)
         except LikenessError as error:
             failures.append(error)
-    if len(failures) == 1:
-        raise failures[0]
-    if failures:
-        raise StorageError("; ".join(error.message for error in failures), hint=failures[0].hint)
+    raise_all(failures)
     return reached
 
 
@@ -190,7 +182,7 @@ def _erase_in(server: Server, path: str, task: Task, reached: Reached) -> None:
         return None if row is None else (row[0], row[1])
 
     found = server.read(place)
-    if found is not None and found[1] not in ("", this_host()) and not Path(path).exists():
+    if found is not None and is_elsewhere(path, found[1]):
         reached.not_found.append(f"{found[1]}:{path}")  # it stays noted: somebody on that machine will do it
         return
     known = erase_in_snapshot(Path(path), None if found is None else Path(found[0]), task, reached)

@@ -5,22 +5,19 @@ Such a file opens anywhere without a server, and erasing reaches it as it reache
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from platformdirs import user_data_path
 from sqlalchemy import Connection, text
 
-from likeness.errors import Conflict, NotFound
 from likeness.gallery.copies import write_copy
-from likeness.gallery.embedded.snapshots import UNFINISHED, discard_unfinished, mount_of
 from likeness.gallery.keys import OwnerKey
 from likeness.gallery.postgres import transfer
-from likeness.gallery.postgres.erasure import this_host
 from likeness.gallery.postgres.server import CONSISTENT, Server, State
-from likeness.sqlite import mapped_errors, sync_file
+from likeness.gallery.snapshots import mount_of, own_folder, place_for, put, this_host
+from likeness.sqlite import mapped_errors
 
 
 def make(server: Server, gallery: int, target: str | Path | None, *, key: OwnerKey | None = None) -> Path:
@@ -33,36 +30,18 @@ def make(server: Server, gallery: int, target: str | Path | None, *, key: OwnerK
         NotFound: there is no folder for it.
         StorageError: it cannot be written.
     """
-    path = Path(os.path.abspath(target if target is not None else _place(server)))  # noqa: PTH100 - keep links
-    aside = Path(f"{path}{UNFINISHED}")
+    path = place_for(target, own_folder() / server.name)
     with server.maintenance(gallery), mapped_errors(path):  # nobody erases meanwhile: the copy would not know
-        if path.exists():
-            raise Conflict(f"there is a file at {path} already", hint="give another path for the snapshot")
-        if not path.parent.is_dir():
-            raise NotFound(f"there is no folder {str(path.parent)!r}", hint="make it first, or name another place")
-        discard_unfinished(aside)
-        # Remembered before it exists: should this process be killed, the file is still known.
-        _remember(server, [aside, path])
-        try:
-            _copy(server, aside, key)
-            sync_file(aside)
-            aside.replace(path)
-            sync_file(path)
-        except BaseException:
-            discard_unfinished(aside)
-            raise
-        finally:
-            _forget(server, [aside] if path.exists() else [aside, path])
+        put(
+            path,
+            write=lambda aside: _copy(server, aside, key),
+            remember=partial(_remember, server),
+            forget=partial(_forget, server),
+        )
     return path
 
 
-def _place(server: Server) -> Path:
-    folder = user_data_path("likeness")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{server.name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.snapshot"
-
-
-def _remember(server: Server, paths: list[Path]) -> None:
+def _remember(server: Server, paths: Sequence[Path]) -> None:
     def work(connection: Connection, state: State) -> None:
         connection.execute(
             text(
@@ -85,7 +64,7 @@ def _remember(server: Server, paths: list[Path]) -> None:
     server.append(work)
 
 
-def _forget(server: Server, paths: list[Path]) -> None:
+def _forget(server: Server, paths: Sequence[Path]) -> None:
     def work(connection: Connection, state: State) -> None:
         connection.execute(
             text("DELETE FROM gallery_snapshots WHERE gallery = :gallery AND path = ANY (:paths)"),

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, text
 
 from likeness.errors import Conflict, SpaceMismatch
 from likeness.gallery.postgres import audit, faces, people
-from likeness.gallery.postgres.erasure import tasks, this_host
+from likeness.gallery.postgres.erasure import tasks
 from likeness.gallery.postgres.server import State
+from likeness.gallery.snapshots import this_host
 from likeness.gallery.transfer import (
     FIRST,
     Held,
