@@ -50,3 +50,8 @@ class Oracle:
             if faces and person not in exclude
         ]
         return sorted(best, key=lambda one: -one[1])[:k]
+
+
+def found(gallery, seed, k=3, **more):
+    """Names of the people that a search for a face's own vector finds."""
+    return [hit.name for hit in gallery.search(unit(seed)[None], k, **more)[0]]

@@ -79,17 +79,10 @@ def migrate(
         target = stack.enter_context(
             open_gallery(target_uri, space=outline.space, dimension=outline.dimension, unfinished=True, key=key)
         )
-        if key is not None and not plain and not isinstance(target, Sealable):
-            raise Conflict(
-                f"a key is set, but galleries at {masked(target_uri)} are not encrypted with it",
-                hint="where the server's disks are encrypted, or nothing need be: --plain",
-            )
+        if key is not None and not plain:
+            _expect_sealable(target, target_uri)
         taker = _transferable(target, target_uri)
-        if taker.importing() is None and taker.outline().salt == outline.salt:
-            raise Conflict(
-                f"{masked(target_uri)} holds this very gallery already",
-                hint="set the setting `gallery` to it to use it",
-            )
+        _expect_other(taker, outline, target_uri)
         taker.begin_import(outline)
         found_there = taker.held("faces").rows
         _copy(giver, taker, outline, progress)
@@ -122,6 +115,19 @@ def _transferable(gallery: Any, uri: str) -> Transferable:
     if not isinstance(gallery, Transferable):
         raise SettingsError(f"galleries cannot be migrated from or to {uri.partition('://')[0]}://")
     return gallery
+
+
+def _expect_sealable(target: Gallery, uri: str) -> None:
+    if not isinstance(target, Sealable):
+        raise Conflict(
+            f"a key is set, but galleries at {masked(uri)} are not encrypted with it",
+            hint="where the server's disks are encrypted, or nothing need be: --plain",
+        )
+
+
+def _expect_other(taker: Transferable, outline: Outline, uri: str) -> None:
+    if taker.importing() is None and taker.outline().salt == outline.salt:
+        raise Conflict(f"{masked(uri)} holds this very gallery already", hint="set the setting `gallery` to use it")
 
 
 def _expect_well(source: Gallery, outline: Outline, uri: str) -> None:

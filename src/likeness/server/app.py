@@ -37,7 +37,7 @@ from likeness.server.middleware import HEALTH, Guard
 from likeness.server.pulse import Pulse
 from likeness.server.refusals import Refusals
 from likeness.server.replies import Replies
-from likeness.server.routes import arrivals, clips, events, faces, gallery, health, jobs, models, people, seeds
+from likeness.server.routes import arrivals, clips, faces, gallery, health, job_photos, jobs, models, people, seeds
 from likeness.service import open_people
 from likeness.settings import Settings
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("likeness.server")
 
 NATIVE: tuple[APIRouter, ...] = tuple(
-    module.router for module in (faces, people, clips, gallery, models, arrivals, events, jobs, health, seeds)
+    module.router for module in (faces, people, clips, gallery, models, job_photos, arrivals, jobs, health, seeds)
 )
 
 

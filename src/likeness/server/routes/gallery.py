@@ -12,8 +12,9 @@ from likeness.recognizer import Recognizer
 from likeness.server.access import KeyFirst
 from likeness.server.context import Admin, Context, Enroller, Here, Reader, errors
 from likeness.server.enrolling import EnrolFields, found_photo, plain_outcome
+from likeness.server.job_schemas import JobAnswer
 from likeness.server.jobs import Job
-from likeness.server.schemas import GalleryAnswer, JobAnswer
+from likeness.server.schemas import GalleryAnswer
 from likeness.server.uploads import PhotoField, Picture, all_bytes_of, body_of, read
 from likeness.service import FoundPhoto, People, purging
 from likeness.service.models import all_models

@@ -11,7 +11,7 @@ from likeness.errors import JobNotFound
 from likeness.intake.answers import job_dict
 from likeness.server.access import KeyFirst
 from likeness.server.context import Here, Reader, errors
-from likeness.server.schemas import JobAnswer, JobsAnswer
+from likeness.server.job_schemas import JobAnswer, JobsAnswer
 
 router = APIRouter(prefix="/v1/jobs", route_class=KeyFirst)
 

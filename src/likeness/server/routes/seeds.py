@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
@@ -11,13 +11,42 @@ from likeness.server.access import KeyFirst
 from likeness.server.context import Enroller, Here, Reader, errors
 from likeness.server.enrolling import EnrolFields, answer_of, enrol
 from likeness.server.failures import Failure, Shape
-from likeness.server.schemas import SeedCreated, SeedFailed, SeedRecognized
+from likeness.server.schemas import Answering, Unit
 from likeness.server.uploads import PhotoField, PhotoForm, body_of, read
 from likeness.server.work import Largest
+
+
+class SeedFailed(Answering):
+    """As the first services of this kind told an error."""
+
+    error: Literal[True]
+    msg: str
+
 
 ERRORS = errors(409, 413, 415, model=SeedFailed)
 
 router = APIRouter(prefix="/api/v1", route_class=KeyFirst)
+
+
+class SeedCreated(Answering):
+    """As the first services of this kind answered."""
+
+    error: Literal[False] = False
+    msg: Literal["Created"] = "Created"
+
+
+class SeedPrediction(Answering):
+    """Who it is (null: nobody), and the calibrated probability of that."""
+
+    pred: str | None
+    proba: Unit
+
+
+class SeedRecognized(Answering):
+    """As the first services of this kind answered."""
+
+    error: Literal[False] = False
+    results: SeedPrediction
 
 
 class IndexForm(PhotoForm):
