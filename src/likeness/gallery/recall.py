@@ -7,9 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from likeness.gallery.base import Finding
+from likeness.types import Vector
 
 FIRST_WANTED = 0.99
 TEN_WANTED = 0.9
+_APART = 0.75
+"""How far a probe is moved from the face it comes from, in units of the face's length: to a cosine of 0.8."""
+
+
+def probes_near(vectors: Vector) -> Vector:
+    """Unit vectors `(n, d)` near those of enrolled faces, as other photos of these people would be, the same each time.
+
+    An enrolled vector itself would say little: every index finds what is exactly there.
+    """
+    noise = np.random.default_rng(0).standard_normal(vectors.shape)
+    moved = vectors + _APART * noise / np.linalg.norm(noise, axis=-1, keepdims=True)
+    probes: Vector = (moved / np.linalg.norm(moved, axis=-1, keepdims=True)).astype(np.float32)
+    return probes
 
 
 def recall_finding(got: Sequence[Sequence[float]], wanted: Sequence[Sequence[float]]) -> Finding:

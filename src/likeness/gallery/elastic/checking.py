@@ -15,7 +15,7 @@ from likeness.gallery.elastic.head import Head
 from likeness.gallery.elastic.leases import Lease
 from likeness.gallery.elastic.searching import Searcher
 from likeness.gallery.elastic.store import Store
-from likeness.gallery.recall import recall_finding
+from likeness.gallery.recall import probes_near, recall_finding
 from likeness.types import Vector
 
 _MOST_PROBES = 200
@@ -161,6 +161,7 @@ def _recall(store: Store, head: Head, searcher: Searcher, sample: int) -> Findin
     probes = _sample(store, head, min(sample, _MOST_PROBES))
     if not len(probes):
         return recall_finding([], [])
+    probes = probes_near(probes)
     wanted = searcher.search(probes, 10, (), way="exact")
     got = searcher.search(probes, 10, ())
     return recall_finding(*([[hit.similarity for hit in hits] for hits in answer] for answer in (got, wanted)))

@@ -17,7 +17,7 @@ from likeness.gallery.embedded.schema import get_meta
 from likeness.gallery.embedded.sealed import CELL_OVERHEAD, read_sealing
 from likeness.gallery.embedded.searcher import Searcher
 from likeness.gallery.embedded.storage import Store
-from likeness.gallery.recall import recall_finding
+from likeness.gallery.recall import probes_near, recall_finding
 from likeness.gallery.sealing import CIPHER
 from likeness.sqlite import connect, mapped_errors
 
@@ -160,6 +160,7 @@ def _recall(store: Store, searcher: Searcher, sample: int) -> Finding:
         probes = faces.rows_of(connection, _sample_ids(connection, min(sample, _MOST_PROBES)), dimension).vectors
     if not len(probes):
         return recall_finding([], [])
+    probes = probes_near(probes)
     wanted = searcher.exact(probes, 10)
     got = searcher.search(probes, 10, ())
     return recall_finding(

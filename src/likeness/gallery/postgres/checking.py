@@ -13,7 +13,7 @@ from likeness.gallery.postgres import audit, erasure, index, searching
 from likeness.gallery.postgres.faces import from_wire
 from likeness.gallery.postgres.opening import drop_left_over
 from likeness.gallery.postgres.server import Server, State
-from likeness.gallery.recall import recall_finding
+from likeness.gallery.recall import probes_near, recall_finding
 from likeness.types import Vector
 
 _MOST_PROBES = 200
@@ -122,7 +122,7 @@ def _index(connection: Connection, state: State, approximate_above: int) -> Find
 
 def _recall(connection: Connection, state: State, sample: int, approximate_above: int) -> Finding:
     """The first ten people of search as people get it, against reading all vectors."""
-    asked = searching.Question(_sample(connection, state, min(sample, _MOST_PROBES)), 10)
+    asked = searching.Question(probes_near(_sample(connection, state, min(sample, _MOST_PROBES))), 10)
     indexed = index.is_used(connection, state, approximate_above)
     found = [searching.search(connection, state, asked, indexed=through) for through in (indexed, False)]
     got, wanted = ([[hit.similarity for hit in hits] for hits in answers] for answers in found)
