@@ -25,7 +25,7 @@ from likeness.bundle import Bundle
 from likeness.calibration import Calibration
 from likeness.decision import decide_pair, decide_search
 from likeness.errors import CalibrationError, ModelError, NoFace, SeveralFaces, SpaceMismatch
-from likeness.gallery.base import Gallery, GalleryInfo
+from likeness.gallery.base import Extent, Gallery
 from likeness.settings import Settings
 from likeness.spread import spread
 from likeness.types import Answer, Comparison, Face, Photo, Pixels, Vector
@@ -297,23 +297,23 @@ class Recognizer:
         """
         if not faces:
             return []
-        info = gallery.info()
-        self.expect_space(info)
+        extent = gallery.extent()
+        self.expect_space(extent)
         hits = gallery.search(embeddings_of(faces), candidates)
         return [
-            decide_search(face, found, info.people, info.faces, self.calibration, self.settings)
+            decide_search(face, found, extent.people, extent.faces, self.calibration, self.settings)
             for face, found in zip(faces, hits, strict=True)
         ]
 
-    def expect_space(self, info: GalleryInfo) -> None:
+    def expect_space(self, held: Extent) -> None:
         """Refuse a gallery whose vectors are of another model: similarities to them would mean nothing.
 
         Raises:
             SpaceMismatch: they are.
         """
-        if info.space != self.space:
+        if held.space != self.space:
             raise SpaceMismatch(
-                f"{info.uri} holds vectors of {info.space!r}, this recognizer makes vectors of {self.space!r}",
+                f"{held.uri} holds vectors of {held.space!r}, this recognizer makes vectors of {self.space!r}",
                 hint="use the model it was made with, or re-embed it: likeness gallery re-embed",
             )
 

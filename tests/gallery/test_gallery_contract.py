@@ -31,6 +31,22 @@ def test_an_empty_gallery_finds_nobody(gallery):
     assert gallery.add([]) == []
 
 
+def test_what_answers_depend_on_is_what_the_gallery_holds_after_every_change(gallery, open_here):
+    def agree():
+        extent, facts = gallery.extent(), gallery.info()
+        assert (extent.uri, extent.space) == (facts.uri, facts.space)
+        assert (extent.people, extent.faces) == (facts.people, facts.faces)
+        return extent.people, extent.faces
+
+    assert agree() == (0, 0)
+    gallery.add([new_face("Ann", 1), new_face("Ann", 2), new_face("Bea", 3)])
+    assert agree() == (2, 3)
+    with open_here() as other:
+        other.create("Cid")
+        other.remove(other.person("Ann").id)
+    assert agree() == (2, 1)
+
+
 def test_the_same_face_of_the_same_photo_is_enrolled_once(gallery):
     first, again = gallery.add([new_face("Ann", 1), new_face(" ann ", 1)])
     later, other_face = gallery.add([new_face("ANN", 1), new_face("Ann", 1, face_index=1)])

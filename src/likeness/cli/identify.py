@@ -115,7 +115,7 @@ def _warn_of_rate(flags: Flags, people: People) -> None:
     settings, calibration = flags.settings, people.recognizer.calibration
     if settings.fmr is not None or settings.origin("fpir") == "default":
         return
-    faces = people.gallery.info().faces
+    faces = people.gallery.extent().faces
     rate = calibration.search_threshold(settings.fpir, faces)[1]
     if rate > settings.fpir * 1.01:
         flags.output.warn(

@@ -128,7 +128,7 @@ def embed_gallery(settings: Settings, bundle: Bundle, before: Bundle, tell: Tell
     except GalleryMissing:
         return {"embedded": 0, "gallery": "there is none"}
     with people as opened, tell.watch("re-embedding") as progress:
-        if opened.gallery.info().space not in spaces:
+        if opened.gallery.extent().space not in spaces:
             tell.say("The gallery goes with another model: it stays as it is.")
             return {"embedded": 0, "gallery": "it goes with another model"}
         maker = hashlib.sha256(bundle.fingerprint.encode()).hexdigest()[:16]

@@ -152,8 +152,7 @@ class GalleryInfo:
         space: embedding space of all its vectors.
         index: `exact` or the name of the approximate index in use.
         bytes_on_disk: all files together.
-        details: engine-specific facts for people to read. Where an engine can tell, `changes` is a number that is
-            another one after any change of people or faces, whoever made it.
+        details: engine-specific facts for people to read.
     """
 
     uri: str
@@ -165,6 +164,22 @@ class GalleryInfo:
     index: str
     bytes_on_disk: int
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What answers depend on beside the faces that are found: asked before each of them, so it costs an engine little.
+
+    Attributes:
+        space: embedding space of all vectors.
+        changes: another number after any change of people or faces, whoever made it.
+    """
+
+    uri: str
+    space: str
+    people: int
+    faces: int
+    changes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +209,10 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
 
     def info(self) -> GalleryInfo:
         """Counts, embedding space, index and size on disk."""
+        ...
+
+    def extent(self) -> Extent:
+        """What answers depend on: of `info` only this, and at a small part of its cost."""
         ...
 
     def add(self, faces: Sequence[NewFace]) -> list[Added]:

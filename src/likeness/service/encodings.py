@@ -88,7 +88,7 @@ def import_encodings(
             f"encodings of face_recognition are of {SPACE!r}, the model in use makes {people.recognizer.space!r}",
             hint="import them into a gallery of their own with --model dlib-resnet-int8, or enrol the photos instead",
         )
-    people.recognizer.expect_space(people.gallery.info())
+    people.recognizer.expect_space(people.gallery.extent())
     claimed: dict[str, str] = {}
     for start in range(0, len(encodings), BATCH):
         batch = encodings[start : start + BATCH]

@@ -143,7 +143,7 @@ class People(Roster):
             SpaceMismatch: the gallery holds vectors of another model.
         """
         person = self.gallery.person(name_or_id)
-        self.recognizer.expect_space(self.gallery.info())
+        self.recognizer.expect_space(self.gallery.extent())
         pictures = [each for each in self.gallery.faces(person.id) if face_id in (None, each.id)]
         if not pictures:
             which = "" if face_id is None else f" {face_id}"
@@ -217,7 +217,7 @@ class People(Roster):
             Conflict: faces came without a picture, and cannot be embedded anew.
             ModelNotFound: it is not known how the stored crops were aligned.
         """
-        space = self.gallery.info().space
+        space = self.gallery.extent().space
         if maker or space != self.recognizer.space:
             expect_pictures(self.gallery)
         embed = crop_embedder(self.recognizer, space)

@@ -34,8 +34,7 @@ class Rarity:
 
         None where the gallery has fewer than two people with faces: nobody has a double there.
         """
-        info = self._gallery.info()
-        state = (info.space, info.people, info.faces, info.details.get("changes"))
+        state = self._gallery.extent()
         if state != self._state:
             self._nearest, self._state = self._ask(), state
         if not len(self._nearest):
@@ -78,9 +77,9 @@ def find_twins(
     rest are those beside that person: where the face has its owner, others are hardly the same person.
     """
     assert face.embedding is not None  # stated above
-    info = gallery.info()
+    extent = gallery.extent()
     hits = gallery.search(face.embedding[None], k + others, exclude=exclude)[0]
-    answer = decide_search(face, hits, info.people, info.faces, calibration, settings)
+    answer = decide_search(face, hits, extent.people, extent.faces, calibration, settings)
     matches = ((answer.match,) if answer.match else ()) + answer.runners_up
     left_out = matches[:1] if others and answer.decision == "match" else ()
     matches = matches[len(left_out) :][:k]

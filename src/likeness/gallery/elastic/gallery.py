@@ -21,6 +21,7 @@ from likeness.gallery.base import (
     Added,
     Erased,
     Event,
+    Extent,
     Finding,
     Gallery,
     GalleryInfo,
@@ -88,6 +89,7 @@ class ElasticGallery(Gallery, Transferable, Deletable):
                 f"{self._shown} holds {head.dimension}-dimensional vectors of {head.space!r}, not {asked}",
                 hint="use the model it was made with, or re-embed it: likeness gallery re-embed",
             )
+        self._extent: Extent | None = None
         self._changes = Changes(store)
         self._maintenance = Lease(store, COPIES)
         self._searcher = Searcher(store, head)
@@ -126,6 +128,14 @@ class ElasticGallery(Gallery, Transferable, Deletable):
             bytes_on_disk=sum(row["bytes"] for row in rows),
             details=details,
         )
+
+    def extent(self) -> Extent:  # noqa: D102
+        head, _ = self._store.head()
+        known = self._extent
+        if known is None or (known.space, known.changes) != (head.space, head.committed):
+            count = transfer.present(self._store).held("people").rows
+            self._extent = known = Extent(self._shown, head.space, count, head.faces, head.committed)
+        return known
 
     def add(self, faces: Sequence[NewFace]) -> list[Added]:  # noqa: D102
         if not faces:

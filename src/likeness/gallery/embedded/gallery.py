@@ -22,6 +22,7 @@ from likeness.gallery.base import (
     Added,
     Erased,
     Event,
+    Extent,
     Finding,
     Gallery,
     GalleryInfo,
@@ -106,6 +107,7 @@ class EmbeddedGallery(Gallery, Transferable, Sealable, Provable):
             unfinished = bool(erasure.tasks(connection)) or compaction.is_due(connection)
         if space is not None:
             self._expect_space(space, dimension)
+        self._extent: Extent | None = None
         self._searcher = Searcher(store, space=self._space, approximate_above=approximate_above)
         if unfinished and not store.readonly:
             self._finish_erasures()
@@ -162,6 +164,18 @@ class EmbeddedGallery(Gallery, Transferable, Sealable, Provable):
     def _bytes_on_disk(self) -> int:
         files = [Path(f"{self._store.path}{ending}") for ending in ("", "-wal", "-shm", ".ann")]
         return sum(file.stat().st_size for file in files if file.exists())
+
+    def extent(self) -> Extent:  # noqa: D102
+        with self._store.read() as connection:
+            space, changes = str(get_meta(connection, "space")), count_changes(connection)
+            known = self._extent
+            if known is None or (known.space, known.changes) != (space, changes):
+                people, faces = (
+                    int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+                    for table in ("people", "faces")
+                )
+                self._extent = known = Extent(str(self._store.path), space, people, faces, changes)
+        return known
 
     def add(self, faces: Sequence[NewFace]) -> list[Added]:  # noqa: D102
         if not faces:

@@ -22,6 +22,7 @@ from likeness.gallery.base import (
     Added,
     Erased,
     Event,
+    Extent,
     Finding,
     Gallery,
     GalleryInfo,
@@ -109,6 +110,7 @@ class PostgresGallery(Gallery, Moving, Deletable):
         key: OwnerKey | None,
     ) -> None:
         self._server, self._key = server, key
+        self._extent: Extent | None = None
         self._approximate_above = approximate_above
         self._id, self._space, self._dimension = state.id, state.space, state.dimension
         if space is not None and (space != state.space or dimension not in (None, state.dimension)):
@@ -130,6 +132,16 @@ class PostgresGallery(Gallery, Moving, Deletable):
             lambda connection, state: describe(self._server, connection, state, self._approximate_above),
             consistent=True,
         )
+
+    def extent(self) -> Extent:  # noqa: D102
+        def work(connection: Connection, state: State) -> Extent:
+            known = self._extent
+            if known is None or (known.space, known.changes) != (state.space, state.changes):
+                count = people.count(connection, state)
+                self._extent = known = Extent(self._server.address, state.space, count, state.faces, state.changes)
+            return known
+
+        return self._server.read(work, consistent=True)
 
     def add(self, faces: Sequence[NewFace]) -> list[Added]:  # noqa: D102
         if not faces:

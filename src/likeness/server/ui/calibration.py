@@ -31,7 +31,7 @@ def calibration_page(desk: Desk, tab: gr.Tab) -> None:
 
 
 def _faces(people: People) -> int:
-    return people.gallery.info().faces
+    return people.gallery.extent().faces
 
 
 def _answer(calibration: Calibration, faces: int, settings: Settings) -> str:

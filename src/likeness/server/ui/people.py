@@ -135,7 +135,7 @@ def _doing(desk: Desk, change: Change) -> Handler:
 def _found(people: People, words: str) -> tuple[Choices, int]:
     """People by name with their ids, the first ones, and how many there are in all."""
     found = list(islice(people.find(words.strip()), LISTED + 1))
-    total = people.gallery.info().people
+    total = people.gallery.extent().people
     return [(f"{each.name} · {count(each.faces, 'picture')}", each.id) for each in found], total
 
 
