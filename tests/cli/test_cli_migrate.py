@@ -31,9 +31,23 @@ def test_a_gallery_is_migrated_and_the_settings_file_names_the_new_one(
     [info] = cli("gallery", "info", "--json").lines
     assert (info["engine"], info["people"]) == ("postgresql", len(names))
     assert "compared" in cli("gallery", "migrate", target, tmp_path / "back.gallery").out
-    again = cli("gallery", "migrate", gallery_path, target)
-    assert again.code != 0
-    assert "already" in again.err
+    same = cli("gallery", "migrate", gallery_path, gallery_path)
+    assert (same.code, "already" in same.err) == (5, True)
+
+
+def test_a_migration_that_was_stopped_before_the_switch_switches_when_it_is_run_again(
+    cli, gallery_path, names, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("LIKENESS_GALLERY")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "likeness.toml").write_text(f'gallery = "{gallery_path}"\n')
+    assert cli("gallery", "migrate", gallery_path, "new.gallery").code == 0
+    [done] = cli("gallery", "migrate", gallery_path, "new.gallery", "--switch", "--json").lines
+    assert done["found_there"] == done["faces"] > 0
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    [info] = cli("gallery", "info", "--json", "--config", tmp_path / "likeness.toml").lines
+    assert (info["uri"], info["people"]) == (str(tmp_path / "new.gallery"), len(names))
 
 
 def test_switching_is_refused_before_the_copy_where_no_file_decides(cli, gallery_path, target, tmp_path, monkeypatch):

@@ -210,6 +210,17 @@ def test_what_came_otherwise_than_it_was_sent_is_found(source, postgres_uri, pos
         open_gallery(postgres_uri)
 
 
+def test_a_migration_that_has_come_may_be_run_again_and_compares_again(source, target):
+    first = migration.migrate(source, target, actor="tests")
+    again = migration.migrate(source, target, actor="tests")
+    assert (again.faces, again.found_there, again.seal) == (first.faces, first.faces, first.seal)
+    with open_gallery(target) as gallery:
+        assert [event.action for event in gallery.events(after=first.events)] == ["migrate"], "told, and once"
+        gallery.remove(gallery.person("Ann").id)
+    with pytest.raises(Conflict, match="has changed since"):
+        migration.migrate(source, target, actor="tests")
+
+
 def test_galleries_that_cannot_be_copied_into_one_another_are_refused(source, postgres_uri, tmp_path):
     with open_gallery(postgres_uri, space=SPACE, dimension=DIMENSION) as full:
         full.add([new_face("Own", 1)])

@@ -50,7 +50,7 @@ def migrate(flags: Flags, source: str, target: str, switch: bool, sample: int, p
     with flags.output.progress("migrating") as progress:
         done = copy(source, target, actor=actor(), sample=sample, key=key, plain=plain, progress=progress)
     if file is not None:
-        write_setting(file, "gallery", target)
+        write_setting(file, "gallery", target if "://" in target else str(Path(target).absolute()))
     if flags.output.as_json:
         flags.output.json(asdict(done) | {"switched": None if file is None else str(file)})
         return
@@ -58,6 +58,8 @@ def migrate(flags: Flags, source: str, target: str, switch: bool, sample: int, p
         f"{counted(done.people, 'person', 'people')} and {counted(done.faces, 'face', 'faces')} are in "
         f"{masked(target)}; {done.compared_faces:,} faces and the answers to them were compared, and are the same"
     )
+    for finding in done.findings:
+        flags.output.warn(f"{finding.name}: {finding.message}")
     if file is not None:
         flags.output.text(f"{file} names it now")
     else:

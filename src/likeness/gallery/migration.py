@@ -16,14 +16,16 @@ import numpy as np
 from likeness.addresses import masked
 from likeness.errors import Conflict, GalleryBusy, GalleryCorrupt, SettingsError
 from likeness.gallery import open_gallery
-from likeness.gallery.base import Gallery, Hit, StoredFace, ignore_progress
+from likeness.gallery.base import Finding, Gallery, Hit, StoredFace, ignore_progress
 from likeness.gallery.keys import OwnerKey
 from likeness.gallery.sealing import Sealable
-from likeness.gallery.transfer import FIRST, PARTS, Outline, Part, Transferable
+from likeness.gallery.transfer import FIRST, PARTS, Outline, Part, Rows, Transferable
 
 _PAGE = 500
 _PAGES: dict[Part, int] = {"faces": 200}  # each has a picture
 _PEOPLE = 5
+_OF_THE_COPY = ("file", "record", "vectors", "search", "audit trail")
+"""What of a check speaks of what was copied."""
 _SAME = 1e-5
 """How far two engines' float32 sums of products of unit vectors may lie apart."""
 
@@ -35,7 +37,9 @@ class Migrated:
     Attributes:
         found_there: faces that an earlier run had brought already.
         compared_faces, compared_answers: how many faces were read back whole, and searched for on both.
-        seal: of the audit trail, the same on both.
+        seal: of the audit trail as it came.
+        findings: what the check of the new gallery saw that is not well but no fault of the copy, such as an index
+            that is still to be built.
     """
 
     people: int
@@ -47,6 +51,7 @@ class Migrated:
     compared_faces: int
     compared_answers: int
     seal: str
+    findings: tuple[Finding, ...] = ()
 
 
 def migrate(
@@ -79,22 +84,30 @@ def migrate(
         target = stack.enter_context(
             open_gallery(target_uri, space=outline.space, dimension=outline.dimension, unfinished=True, key=key)
         )
+        if source.extent().uri == target.extent().uri:
+            raise Conflict(f"{masked(target_uri)} is this very gallery already", hint="name another place")
         if key is not None and not plain:
             _expect_sealable(target, target_uri)
         taker = _transferable(target, target_uri)
-        _expect_other(taker, outline, target_uri)
-        taker.begin_import(outline)
+        there = taker.importing() is None and taker.outline().salt == outline.salt
+        if not there:
+            taker.begin_import(outline)
         found_there = taker.held("faces").rows
-        _copy(giver, taker, outline, progress)
+        if there:  # it came in an earlier run, which was stopped on its last steps, or is repeated
+            _expect_same_rows(giver, taker, target_uri)
+        else:
+            _copy(giver, taker, outline, progress)
         compared = _verify(source, target, giver, taker, sample)
         seal = source.check_events().seal
-        if target.check_events().seal != seal:
+        if not target.check_events(sealed=seal).finding.ok:
             raise GalleryCorrupt("the audit trail that came is not the one that was sent", hint=_AGAIN)
         taker.end_import()
         counts = {part: taker.held(part).rows for part in PARTS}
-        target.record(
-            "migrate", actor=actor, faces=counts["faces"], people=counts["people"], engine=source.info().engine
-        )
+        if counts["events"] == giver.held("events").rows:
+            target.record(
+                "migrate", actor=actor, faces=counts["faces"], people=counts["people"], engine=source.info().engine
+            )
+        findings = _unwell(target, sample)
     return Migrated(
         people=counts["people"],
         faces=counts["faces"],
@@ -105,6 +118,7 @@ def migrate(
         compared_faces=compared,
         compared_answers=compared,
         seal=seal,
+        findings=findings,
     )
 
 
@@ -125,9 +139,30 @@ def _expect_sealable(target: Gallery, uri: str) -> None:
         )
 
 
-def _expect_other(taker: Transferable, outline: Outline, uri: str) -> None:
-    if taker.importing() is None and taker.outline().salt == outline.salt:
-        raise Conflict(f"{masked(uri)} holds this very gallery already", hint="set the setting `gallery` to use it")
+def _expect_same_rows(giver: Transferable, taker: Transferable, uri: str) -> None:
+    """Let a gallery that came earlier pass if neither has changed since, but for the line that tells of its coming."""
+    for part in PARTS:
+        sent, came = giver.held(part), taker.held(part)
+        if sent != came and not (part == "events" and came.rows == sent.rows + 1):
+            raise Conflict(
+                f"{masked(uri)} holds this very gallery already, and one of the two has changed since: "
+                f"{sent.rows:,} and {came.rows:,} {part}",
+                hint="set the setting `gallery` to use it, or delete it and migrate again",
+            )
+
+
+def _unwell(target: Gallery, sample: int) -> tuple[Finding, ...]:
+    """What the check of the new gallery, now open to all, does not find well.
+
+    Raises:
+        GalleryCorrupt: what came is not whole, or is not found as it was.
+    """
+    found = tuple(finding for finding in target.check(sample=sample) if not finding.ok)
+    faults = [finding for finding in found if finding.name in _OF_THE_COPY]
+    if faults:
+        words = "; ".join(f"{finding.name}: {finding.message}" for finding in faults)
+        raise GalleryCorrupt(f"all has come, but the new gallery is not well: {words}", hint=_AGAIN)
+    return found
 
 
 def _expect_well(source: Gallery, outline: Outline, uri: str) -> None:
@@ -172,12 +207,10 @@ def _expect_unchanged(giver: Transferable, outline: Outline) -> None:
 
 
 def _verify(source: Gallery, target: Gallery, giver: Transferable, taker: Transferable, sample: int) -> int:
-    """Compare all people, and a sample of faces with the answers to them; returns how many faces it was."""
-    after = FIRST["people"]
-    while rows := giver.export("people", after=after, limit=_PAGE):
-        if list(taker.export("people", after=after, limit=_PAGE).people) != list(rows.people):
-            raise GalleryCorrupt("the people that came are not those that were sent", hint=_AGAIN)
-        after = rows.last()
+    """Compare people, merges, notes, and a sample of faces with the answers to them; returns how many faces it was."""
+    _compare(giver, taker, "people", lambda rows: rows.people)
+    _compare(giver, taker, "merged", lambda rows: rows.merged)
+    _compare(giver, taker, "notes", lambda rows: rows.notes)
     faces = _sample(giver, sample)
     for face in faces:
         [came] = taker.export("faces", after=face.id - 1, limit=1).faces
@@ -192,6 +225,14 @@ def _verify(source: Gallery, target: Gallery, giver: Transferable, taker: Transf
             if not _same_answer(wanted, got, exact=exact):
                 raise GalleryCorrupt(f"a search for face {face.id} finds other people than before", hint=_AGAIN)
     return len(faces)
+
+
+def _compare(giver: Transferable, taker: Transferable, part: Part, of: Callable[[Rows], Sequence[object]]) -> None:
+    after = FIRST[part]
+    while rows := giver.export(part, after=after, limit=_PAGE):
+        if list(of(taker.export(part, after=after, limit=_PAGE))) != list(of(rows)):
+            raise GalleryCorrupt(f"the {part} that came are not those that were sent", hint=_AGAIN)
+        after = rows.last()
 
 
 def _sample(giver: Transferable, count: int) -> list[StoredFace]:
