@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -379,3 +380,42 @@ def test_a_server_without_pgvector_says_what_to_install_and_keeps_arrivals_all_t
     assert "apt install" in str(told.value)
     with pytest.raises(GalleryMissing):
         open_gallery(without_pgvector, create=False)
+
+
+def test_a_reembedding_waits_for_nobody_who_reads_and_lets_nobody_wait(gallery, postgres_uri, postgres_database, sql):
+    ann = gallery.add([new_face("Ann", 1)])[0].person_id
+    gallery.add([new_face("Bea", 2)])
+    number = sql("SELECT max(id) FROM galleries")[0][0]
+    slowest = 0.0
+    ended = threading.Event()
+    reader = sa.create_engine(postgres_database.replace("postgresql:", "postgresql+psycopg:"))
+    with open_gallery(f"{postgres_uri}-2", space=SPACE, dimension=DIMENSION) as neighbour, reader.connect() as dump:
+        neighbour.add([new_face("Zed", 3)])
+        dump.execute(sa.text(f"SELECT (SELECT count(*) FROM gallery_faces), count(*) FROM gallery_vectors_{number}_1"))
+
+        def read_on() -> None:
+            nonlocal slowest
+            while not ended.wait(0.02):
+                began = time.monotonic()
+                assert len(list(neighbour.faces())) == 1
+                slowest = max(slowest, time.monotonic() - began)
+
+        thread = threading.Thread(target=read_on)
+        thread.start()
+        try:
+            assert gallery.reembed("new", 8, lambda crops: np.stack([unit(5, dimension=8) for _ in crops])) == 2
+        finally:
+            ended.set()
+            thread.join()
+        assert 0 < slowest < 3
+        assert gallery.search(unit(5, dimension=8)[None], 2)[0][0].similarity == pytest.approx(1)
+        message = {finding.name: finding.message for finding in gallery.check()}["erasures"]
+        assert "a later check drops them" in message
+        gallery.remove(ann)
+        assert sql(f"SELECT face FROM gallery_vectors_{number}_1") == [(2,)], "erased from what is left over too"
+    reader.dispose()
+    changes = gallery.extent().changes
+    assert "1 tables of old vectors dropped" in {one.name: one.message for one in gallery.check()}["erasures"]
+    assert sql("SELECT to_regclass(:t)", t=f"gallery_vectors_{number}_1") == [(None,)]
+    assert gallery.extent().changes == changes
+    assert all(finding.ok for finding in gallery.check())

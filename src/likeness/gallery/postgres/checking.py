@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from sqlalchemy import Connection, text
 
-from likeness.errors import LikenessError
+from likeness.errors import GalleryBusy, LikenessError
 from likeness.gallery.base import Finding
 from likeness.gallery.postgres import audit, erasure, index, searching
 from likeness.gallery.postgres.faces import from_wire
@@ -46,6 +46,8 @@ _FAULTS = {
     "WHERE f.gallery = :gallery AND v.face IS NULL",
     "vectors that are given to somebody else than their face": "SELECT count(*) FROM gallery_faces f "
     "JOIN {vectors} v ON v.face = f.id WHERE f.gallery = :gallery AND v.person <> f.person",
+    "vectors without a face": "SELECT count(*) FROM {vectors} v LEFT JOIN gallery_faces f "
+    "ON f.gallery = :gallery AND f.id = v.face WHERE f.id IS NULL",
     "faces more or fewer than were counted": "SELECT abs(g.faces - (SELECT count(*) FROM gallery_faces f "
     "WHERE f.gallery = g.id)) FROM galleries g WHERE g.id = :gallery",
 }
@@ -89,15 +91,24 @@ def _erasures(server: Server, gallery: int) -> Finding:
     pending = sorted(server.read(erasure.tasks))
     with server.maintenance(gallery):
         reached = erasure.finish(server)
-    dropped = server.write(drop_left_over)
     done = f"finished in {', '.join(pending)}" if pending else "none was unfinished"
+    done += _tidied(server)
     left = server.read(erasure.tasks)
     if left:
         places = ", ".join(place for place in reached.not_found if place.partition(":")[2] in left)
         return Finding("erasures", False, f"unfinished in {places}: run `likeness gallery check` on that machine")
     if reached.not_found:
         done += f"; no snapshot found at {', '.join(reached.not_found)}: a copy that was moved is out of reach"
-    return Finding("erasures", True, f"{done}; {len(dropped)} tables of old vectors dropped" if dropped else done)
+    return Finding("erasures", True, done)
+
+
+def _tidied(server: Server) -> str:
+    """Drop what a re-embedding left, and say so."""
+    try:
+        dropped = drop_left_over(server)
+    except GalleryBusy:
+        return "; old vectors are still being read by others: a later check drops them"
+    return f"; {dropped} tables of old vectors dropped" if dropped else ""
 
 
 def _index(connection: Connection, state: State, approximate_above: int) -> Finding:

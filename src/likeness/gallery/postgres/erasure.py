@@ -16,7 +16,7 @@ from likeness.gallery.base import Erased
 from likeness.gallery.embedded.erasure import Reached, Task, erase_in_snapshot
 from likeness.gallery.identity import name_hash
 from likeness.gallery.postgres import faces, notes, people
-from likeness.gallery.postgres.server import Server, State
+from likeness.gallery.postgres.server import Server, State, vectors_tables
 from likeness.gallery.snapshots import is_elsewhere, raise_all
 
 _MERGED = """
@@ -108,9 +108,11 @@ def _faces_of(connection: Connection, person: int) -> list[int]:
 
 
 def _erase_faces(connection: Connection, state: State, face_ids: Sequence[int]) -> int:
-    """Erase faces, and by the tables' own rule their vectors; returns how many there were."""
+    """Erase faces, and their vectors wherever there are any; returns how many there were."""
     if not face_ids:
         return 0
+    for table in vectors_tables(connection, state):
+        connection.execute(text(f"DELETE FROM {table} WHERE face = ANY (:ids)"), {"ids": list(face_ids)})  # noqa: S608
     erased = connection.execute(
         text("DELETE FROM gallery_faces WHERE gallery = :gallery AND id = ANY (:ids)"),
         {"gallery": state.id, "ids": list(face_ids)},

@@ -301,6 +301,8 @@ class PostgresGallery(Gallery, Moving, Deletable):
     ) -> int:
         embedded = reembedding.run(self._server, space, dimension, embed, progress, maker=maker)
         self._space, self._dimension = space, dimension
+        with suppress(LikenessError):  # all is done; what cannot be tidied up now, `check` does
+            opening.drop_left_over(self._server)
         return embedded
 
     def build_index(self, *, progress: Callable[[int, int], None] = ignore_progress) -> str:  # noqa: D102

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from likeness.database import LaterVersion, migrate, sqlstate
 from likeness.errors import GalleryMissing, StorageError
 from likeness.gallery.postgres import transfer
-from likeness.gallery.postgres.server import Server, State, vectors_table
+from likeness.gallery.postgres.server import Server, State, vectors_table, vectors_tables, wait_briefly
 
 _LEAST = (0, 8)
 """pgvector's version from which on an index goes on searching under filters."""
@@ -114,13 +114,15 @@ def need_pgvector(server: Server) -> None:
 
 
 def make_vectors(connection: Connection, gallery: int, generation: int, dimension: int) -> None:
-    """Make an empty table of vectors. Whoever erases a face erases its row here, in every such table."""
+    """Make an empty table of vectors. Whoever erases a face erases its row here, in every such table.
+
+    No foreign key says so: making or dropping a table that has one locks `gallery_faces`, for all galleries.
+    """
     table = vectors_table(gallery, generation)
     connection.execute(
         text(
-            f"CREATE TABLE {table} (face bigint PRIMARY KEY, gallery integer NOT NULL DEFAULT {int(gallery)}, "
-            f"person bigint NOT NULL, vec vector({int(dimension)}) NOT NULL, "
-            "FOREIGN KEY (gallery, face) REFERENCES gallery_faces (gallery, id) ON DELETE CASCADE)"
+            f"CREATE TABLE {table} (face bigint PRIMARY KEY, person bigint NOT NULL, "
+            f"vec vector({int(dimension)}) NOT NULL)"
         )
     )
     if dimension <= _INLINE_DIMENSION:
@@ -129,30 +131,36 @@ def make_vectors(connection: Connection, gallery: int, generation: int, dimensio
 
 def delete(connection: Connection, state: State) -> int:
     """Take a gallery away with all that is its; returns how many tables of vectors went."""
-    transfer.empty(connection, state)
-    connection.execute(text("DELETE FROM gallery_trails WHERE gallery = :id"), {"id": state.id})
-    tables = _vectors_tables(connection, state)
+    tables = vectors_tables(connection, state)
     for table in tables:
         connection.execute(text(f"DROP TABLE {table}"))
+    transfer.empty(connection, state)
+    connection.execute(text("DELETE FROM gallery_trails WHERE gallery = :id"), {"id": state.id})
     connection.execute(text("DELETE FROM galleries WHERE id = :id"), {"id": state.id})
     return len(tables)
 
 
-def _vectors_tables(connection: Connection, state: State) -> list[str]:
-    rows = connection.execute(
-        text(
-            "SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false)) "
-            "AND starts_with(tablename, :prefix)"
-        ),
-        {"prefix": f"gallery_vectors_{state.id}_"},
-    )
-    return sorted(row[0] for row in rows)
+def drop_left_over(server: Server) -> int:
+    """Drop tables of vectors that are neither searched nor being filled: what a re-embedding left. Returns how many.
+
+    Raises:
+        GalleryBusy: somebody reads one, or changes the gallery: another time will do.
+    """
+
+    def work(connection: Connection, state: State) -> int:
+        if not _left_over(connection, state):
+            return 0
+        wait_briefly(connection)
+        # Held, so that nobody begins or ends a re-embedding meanwhile; nothing that people see changes.
+        connection.execute(text("SELECT 1 FROM galleries WHERE id = :id FOR NO KEY UPDATE"), {"id": state.id})
+        tables = _left_over(connection, server.state(connection))
+        for table in tables:
+            connection.execute(text(f"DROP TABLE {table}"))
+        return len(tables)
+
+    return server.append(work)
 
 
-def drop_left_over(connection: Connection, state: State) -> list[str]:
-    """Drop tables of vectors that are neither searched nor being filled: what a killed re-embedding left."""
+def _left_over(connection: Connection, state: State) -> list[str]:
     kept = {state.vectors} | ({state.vectors_next} if state.reembedding else set())
-    dropped = [table for table in _vectors_tables(connection, state) if table not in kept]
-    for table in dropped:
-        connection.execute(text(f"DROP TABLE {table}"))
-    return dropped
+    return [table for table in vectors_tables(connection, state) if table not in kept]

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, text
 
 from likeness.errors import GalleryBusy
 from likeness.gallery.postgres import faces
-from likeness.gallery.postgres.opening import drop_left_over, make_vectors
-from likeness.gallery.postgres.server import Server, State
+from likeness.gallery.postgres.opening import make_vectors
+from likeness.gallery.postgres.server import Server, State, wait_briefly
 from likeness.types import Vector, check_unit_vectors
 
 _BATCH = 64
@@ -24,7 +24,7 @@ def run(
     *,
     maker: str = "",
 ) -> int:
-    """See `Gallery.reembed`."""
+    """See `Gallery.reembed`; the old vectors are left, for `drop_left_over`."""
     aim = f"{dimension} {space} {maker}".rstrip()
     if not server.write(lambda connection, state: _begin(connection, state, space, dimension, maker, aim)):
         return 0
@@ -42,7 +42,6 @@ def run(
             raise ValueError(f"expected {len(batch)} embeddings, got {len(vectors)}")
         _keep(server, aim, [face for face, _ in batch], vectors)
         embedded += len(batch)
-    server.write(drop_left_over)
     return embedded
 
 
@@ -51,6 +50,7 @@ def _begin(connection: Connection, state: State, space: str, dimension: int, mak
     if (state.space, state.dimension) == (space, dimension) and (not maker or state.maker == maker):
         return False
     if state.reembedding != aim:
+        wait_briefly(connection)
         connection.execute(text(f"DROP TABLE IF EXISTS {state.vectors_next}"))
         make_vectors(connection, state.id, state.generation + 1, dimension)
         connection.execute(text("UPDATE galleries SET reembedding = :aim WHERE id = :id"), {"aim": aim, "id": state.id})
@@ -96,7 +96,7 @@ def _keep(server: Server, aim: str, face_ids: list[int], vectors: Vector) -> Non
 
 
 def _switch(connection: Connection, state: State, space: str, dimension: int, maker: str, aim: str) -> bool:
-    """Let the new vectors take over, unless a face lacks one. The old ones go when nobody reads them any more."""
+    """Let the new vectors take over, unless a face lacks one."""
     if state.reembedding != aim:
         raise _taken()
     lacking = connection.execute(

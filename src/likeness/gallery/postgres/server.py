@@ -43,6 +43,7 @@ LOCK_TIMEOUT_S = 30.0
 _ATTEMPTS = 6
 _IN_THE_WAY = ("40001", "40P01")  # serialization_failure, deadlock_detected
 _GONE = "42P01"  # undefined_table: a re-embedding took the vectors' table away in the meantime
+_BRIEFLY_MS = 200
 _LOCKS = 0x4C6B4761  # "LkGa"
 
 CONSISTENT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -88,6 +89,23 @@ class State:
 def vectors_table(gallery: int, generation: int) -> str:
     """The name of a table of vectors; the numbers make it one of ours."""
     return f"gallery_vectors_{int(gallery)}_{int(generation)}"
+
+
+def vectors_tables(connection: Connection, state: State) -> list[str]:
+    """All tables of vectors that a gallery has: what a re-embedding fills, or left behind, too."""
+    rows = connection.execute(
+        text(
+            "SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false)) "
+            "AND starts_with(tablename, :prefix)"
+        ),
+        {"prefix": f"gallery_vectors_{state.id}_"},
+    )
+    return sorted(row[0] for row in rows)
+
+
+def wait_briefly(connection: Connection) -> None:
+    """Give up soon, for this transaction, where others hold a lock: whoever waits for a table stops all who come."""
+    connection.execute(text(f"SET LOCAL lock_timeout = {_BRIEFLY_MS}"))
 
 
 class Server:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from likeness.errors import Conflict, SpaceMismatch
 from likeness.gallery.postgres import audit, faces, people
 from likeness.gallery.postgres.erasure import tasks
-from likeness.gallery.postgres.server import State
+from likeness.gallery.postgres.server import State, vectors_tables
 from likeness.gallery.snapshots import this_host
 from likeness.gallery.transfer import (
     FIRST,
@@ -123,6 +123,8 @@ def begin(connection: Connection, state: State, wanted: Outline) -> None:
 
 def empty(connection: Connection, state: State) -> None:
     """Drop all contents, the audit trail too: of an import that was given up, or of a gallery that ends."""
+    for vectors in vectors_tables(connection, state):
+        connection.execute(text(f"TRUNCATE {vectors}"))
     connection.execute(text("ALTER TABLE gallery_events DISABLE TRIGGER gallery_events_stay"))
     for table in ("faces", "people", "notes", "merged", "pending", "snapshots", "events"):
         connection.execute(text(f"DELETE FROM gallery_{table} WHERE gallery = :gallery"), {"gallery": state.id})  # noqa: S608
