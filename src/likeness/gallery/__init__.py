@@ -7,10 +7,10 @@ from pathlib import Path
 
 from likeness import plugins
 from likeness.addresses import masked
-from likeness.errors import GalleryBusy, SettingsError
+from likeness.errors import SettingsError
 from likeness.gallery.base import Gallery
 from likeness.gallery.keys import OwnerKey
-from likeness.gallery.transfer import Transferable
+from likeness.gallery.transfer import Transferable, still_coming
 
 __all__ = ["Gallery", "open_gallery"]
 
@@ -46,8 +46,5 @@ def open_gallery(
     gallery: Gallery = factory(uri, space=space, dimension=dimension, create=create, **more)
     if not unfinished and isinstance(gallery, Transferable) and gallery.importing() is not None:
         gallery.close()
-        raise GalleryBusy(
-            f"the contents of another gallery have not all come into {masked(str(uri))} yet",
-            hint="let `likeness gallery migrate` end, or run it again: it goes on where it stopped",
-        )
+        raise still_coming(masked(str(uri)))
     return gallery

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-from likeness.errors import Conflict
+from likeness.errors import Conflict, GalleryBusy
 from likeness.gallery.base import StoredFace
 from likeness.gallery.trail import Line
 from likeness.types import Person
@@ -140,6 +140,14 @@ def owners_of(faces: Sequence[StoredFace], keys: Mapping[str, int]) -> list[int]
             hint="end whatever enrols or changes people there, then migrate again",
         )
     return [keys[face.person_id] for face in faces]
+
+
+def still_coming(shown: str) -> GalleryBusy:
+    """The contents of another gallery have not all come into the one at an address (as it may be shown) yet."""
+    return GalleryBusy(
+        f"the contents of another gallery have not all come into {shown} yet",
+        hint="let `likeness gallery migrate` end, or run it again: it goes on where it stopped",
+    )
 
 
 class Held(NamedTuple):
