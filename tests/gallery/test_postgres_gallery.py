@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -419,3 +420,25 @@ def test_a_reembedding_waits_for_nobody_who_reads_and_lets_nobody_wait(gallery, 
     assert sql("SELECT to_regclass(:t)", t=f"gallery_vectors_{number}_1") == [(None,)]
     assert gallery.extent().changes == changes
     assert all(finding.ok for finding in gallery.check())
+
+
+def test_more_erasures_at_once_than_there_are_connections_all_get_done(gallery):
+    gallery.add([new_face(f"P{seed}", seed) for seed in range(30)])
+    everybody = [person.id for person in gallery.people()]
+    with ThreadPoolExecutor(30) as threads:
+        assert [erased.faces for erased in threads.map(gallery.remove, everybody)] == [1] * 30
+    assert gallery.info().people == 0
+
+
+def test_who_waits_too_long_for_another_threads_erasure_is_told_so(postgres_uri):
+    with open_postgres(
+        postgres_uri, space=SPACE, dimension=DIMENSION, create=True, timeouts=Timeouts(statement_s=5, lock_s=0.2)
+    ) as gallery:
+        ann = gallery.add([new_face("Ann", 1)])[0].person_id
+        with (
+            gallery._server.maintenance(gallery._id),
+            ThreadPoolExecutor(1) as thread,
+            pytest.raises(GalleryBusy, match="others held"),
+        ):
+            thread.submit(gallery.remove, ann).result()
+        assert gallery.remove(ann).faces == 1

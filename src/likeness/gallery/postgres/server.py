@@ -7,6 +7,7 @@ of faces become visible in their order, and two writers never wait for each othe
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,6 +116,8 @@ class Server:
         limits = timeouts or Timeouts(STATEMENT_TIMEOUT_S, LOCK_TIMEOUT_S)
         self.address, self.name = masked(uri), name
         self.engine = postgres_engine(uri, what="a gallery", timeouts=limits)
+        self._lock_s = limits.lock_s
+        self._turn = threading.Lock()
         self._closed = False
 
     def state(self, connection: Connection) -> State:
@@ -187,15 +190,23 @@ class Server:
     def maintenance(self, gallery: int) -> Iterator[None]:
         """A lock across processes: snapshots and erasures are made by one at a time. It ends with its connection.
 
+        Threads take turns before that: each that waited on the server would keep a connection, and who has the lock
+        needs a second one.
+
         Raises:
-            GalleryBusy: another process kept it for longer than the time limit.
+            GalleryBusy: another kept it for longer than the time limit.
         """
-        with self.errors(), self.engine.connect() as connection:
-            connection.execute(
-                text("SELECT pg_advisory_xact_lock(:key, :gallery)"), {"key": _LOCKS, "gallery": gallery}
-            )
-            yield
-            connection.rollback()
+        if not self._turn.acquire(timeout=self._lock_s):
+            raise self._busy()
+        try:
+            with self.errors(), self.engine.connect() as connection:
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:key, :gallery)"), {"key": _LOCKS, "gallery": gallery}
+                )
+                yield
+                connection.rollback()
+        finally:
+            self._turn.release()
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -211,10 +222,14 @@ class Server:
         except SQLAlchemyError as error:
             raise StorageError(f"the gallery at {self.address} failed: {type(error).__name__}") from error
 
+    def _busy(self) -> GalleryBusy:
+        words = f"others held the gallery at {self.address} for too long"
+        return GalleryBusy(words, hint="try again when they are done")
+
     def _told(self, error: DBAPIError) -> LikenessError:
         state, at = sqlstate(error), self.address
         if state in (*_IN_THE_WAY, "55P03"):
-            return GalleryBusy(f"others held the gallery at {at} for too long", hint="try again when they are done")
+            return self._busy()
         if state == "57014":
             return GalleryUnreachable(
                 f"the gallery at {at} took longer than {STATEMENT_TIMEOUT_S:.0f} s to answer",
