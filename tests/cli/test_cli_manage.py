@@ -373,3 +373,28 @@ def test_a_reader_who_leaves_is_no_error(samples, gallery_path):
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_gallery_is_made_before_anybody_is_enrolled(cli, tmp_path):
+    made = cli("gallery", "create", "--gallery", tmp_path / "new", "--json").lines[0]
+    assert (made["people"], made["faces"], made["dimension"]) == (0, 0, 128)
+    assert "it is empty" in cli("gallery", "create", "--gallery", tmp_path / "new").out
+
+
+def test_the_check_says_what_a_gallery_of_another_size_would_need(cli, gallery_path):
+    [told] = cli("gallery", "check", "--faces", 1_000_000, "--sample", 5, "--json").lines
+    assert told["forecast"]["faces"] == 1_000_000
+    assert 600e6 > told["forecast"]["memory_bytes"] > 128e6
+    shown = cli("gallery", "check", "--faces", 1_000_000)
+    assert "1,000,000 faces want about" in shown.out
+    assert "of memory for searches (usearch-hnsw-i8)" in shown.out
+
+
+def test_copies_are_listed_and_one_that_is_gone_is_dropped(cli, gallery_path, tmp_path):
+    assert "no copy is remembered" in cli("gallery", "snapshots").out
+    cli("gallery", "snapshot", tmp_path / "copy")
+    assert str(tmp_path / "copy") in cli("gallery", "snapshots").out
+    [told] = cli("gallery", "snapshots", "--drop", tmp_path / "copy", "--json").lines
+    assert told == {"snapshots": []}
+    assert cli("gallery", "snapshots", "--drop", tmp_path / "copy").code == 4
+    assert "drop-snapshot" in cli("audit").out

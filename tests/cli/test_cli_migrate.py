@@ -9,6 +9,7 @@ import pytest
 
 from likeness.cli.gallery_migrate import write_setting
 from likeness.errors import SettingsError
+from likeness.gallery import open_gallery
 
 
 @pytest.fixture
@@ -70,3 +71,14 @@ def test_a_setting_is_added_where_it_is_not_there_and_odd_files_are_left_alone(t
     with pytest.raises(SettingsError):
         write_setting(file, "gallery", "new")
     assert file.read_text() == odd
+
+
+def test_a_target_into_which_not_all_has_come_is_deleted_so_that_one_can_begin_anew(cli, gallery_path, target):
+    with open_gallery(gallery_path) as source:
+        outline = source.outline()
+    with open_gallery(target, space=outline.space, dimension=outline.dimension, unfinished=True) as half:
+        half.begin_import(outline)
+    assert cli("gallery", "info", "--gallery", target).code == 7
+    done = cli("gallery", "delete", "--yes", "--gallery", target)
+    assert (done.code, "deleted" in done.out) == (0, True), done.err
+    assert cli("gallery", "info", "--gallery", target).code == 4

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from gallery_oracle import DIMENSION, found, new_face, photo, unit
 
-from likeness.errors import InputError, SpaceMismatch
-from likeness.gallery import open_gallery
+from likeness.errors import InputError, NotFound, SpaceMismatch
+from likeness.gallery import open_gallery, snapshots
 from likeness.gallery.base import PhotoNote
+from likeness.gallery.forecast import USUAL_PICTURE_BYTES
 from likeness.types import Consent
 
 
@@ -189,3 +190,42 @@ def test_consent_and_retention_come_back_as_they_were_stated_until_they_are_clea
     cleared = gallery.update(ann.id, consent=None, retain_until=date(2020, 1, 1))
     assert (cleared.consent, cleared.retain_until) == (None, date(2020, 1, 1))
     assert gallery.person("Bea").consent is None
+
+
+def test_a_snapshot_that_is_dropped_is_looked_for_no_more(gallery, tmp_path):
+    gallery.add([new_face("Ann", 1), new_face("Bea", 2)])
+    at = str(gallery.snapshot(tmp_path / "copy.gallery"))
+    gallery.drop_snapshot(at)
+    assert gallery.export("snapshots", after="", limit=10).snapshots == []
+    assert gallery.remove(gallery.person("Ann").id).snapshots_purged == ()
+    with pytest.raises(NotFound, match="no snapshot is remembered"):
+        gallery.drop_snapshot(at)
+
+
+def test_an_erasure_that_waits_for_a_machine_that_is_gone_ends_when_the_snapshot_is_dropped(
+    gallery, tmp_path, monkeypatch
+):
+    if gallery.info().engine == "embedded":
+        pytest.skip("the snapshots of a file are on its machine")
+    monkeypatch.setattr(snapshots.socket, "gethostname", lambda: "pod-1")
+    gallery.add([new_face("Ann", 1), new_face("Bea", 2)])
+    at = gallery.snapshot(tmp_path / "copy.gallery")
+    at.unlink()  # and the machine with it
+    monkeypatch.setattr(snapshots.socket, "gethostname", lambda: "pod-2")
+    assert gallery.remove(gallery.person("Ann").id).snapshots_not_found == (f"pod-1:{at}",)
+    found = {finding.name: finding for finding in gallery.check()}
+    assert not found["erasures"].ok
+    assert gallery.outline().unfinished
+    gallery.drop_snapshot(str(at))
+    assert all(finding.ok for finding in gallery.check())
+    assert not gallery.outline().unfinished
+
+
+def test_a_forecast_grows_with_the_faces_and_knows_how_large_pictures_are_here(gallery):
+    before = gallery.forecast(1_000_000)
+    assert before.picture_bytes == USUAL_PICTURE_BYTES
+    gallery.add([new_face("Ann", seed) for seed in range(5)])
+    after = gallery.forecast(1_000_000)
+    assert after.picture_bytes == pytest.approx(len(new_face("Ann", 1).crop_jpeg), rel=0.1)
+    assert before.disk_bytes > after.disk_bytes > 1_000_000 * (4 * DIMENSION + after.picture_bytes)
+    assert 0 < gallery.forecast(1_000).memory_bytes < after.memory_bytes < after.disk_bytes

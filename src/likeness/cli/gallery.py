@@ -12,6 +12,7 @@ from likeness.cli.flags import Flags, common_options, progress_option
 from likeness.cli.gallery_delete import delete
 from likeness.cli.gallery_key import COMMANDS as KEY_COMMANDS
 from likeness.cli.gallery_migrate import migrate
+from likeness.cli.gallery_snapshots import snapshots
 from likeness.cli.output import plain
 
 if TYPE_CHECKING:
@@ -52,15 +53,38 @@ def info(flags: Flags) -> None:
 @gallery.command()
 @common_options
 @click.pass_obj
-def check(flags: Flags) -> int:
+def create(flags: Flags) -> None:
+    """Make the gallery, empty, before anybody is enrolled.
+
+    Enrolling makes it too. It takes on the embedding space of the model in use and, on a server, what its address says
+    of shards and index.
+    """
+    with flags.people(create=True) as opened:
+        facts = opened.gallery.info()
+    if flags.output.as_json:
+        flags.output.json(asdict(facts))
+    else:
+        held = f"it holds {facts.people:,} people" if facts.people else "it is empty"
+        flags.output.text(f"{facts.uri} is there, for {facts.dimension} numbers a face of {facts.space}; {held}")
+
+
+@gallery.command()
+@click.option("--sample", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Faces looked at.")
+@click.option("--faces", type=click.IntRange(1, 10**10), metavar="N", help="Also say what N faces would need.")
+@common_options
+@click.pass_obj
+def check(flags: Flags, sample: int, faces: int | None) -> int:
     """Verify the gallery, and finish erasures that were cut short.
 
     Looks at the file, the record, the audit trail and the index, and compares search with exact search. Exit code 7
     if something is wrong.
     """
     with flags.people(with_model=False) as opened:
-        findings = opened.check()
-    show_findings(flags.output, findings)
+        findings = opened.check(sample=sample)
+        forecast = None if faces is None else opened.gallery.forecast(faces)
+    show_findings(flags.output, findings, **({} if forecast is None else {"forecast": asdict(forecast)}))
+    if forecast is not None and not flags.output.as_json:
+        flags.output.text(str(forecast))
     return 0 if all(finding.ok for finding in findings) else UNWELL
 
 
@@ -154,6 +178,7 @@ def build_index(flags: Flags) -> None:
 
 gallery.add_command(migrate)
 gallery.add_command(delete)
+gallery.add_command(snapshots)
 for command in KEY_COMMANDS:
     gallery.add_command(command)
 
@@ -164,10 +189,11 @@ def _worded(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else plain(value)
 
 
-def show_findings(output: Output, findings: list[Finding]) -> None:
-    """Findings one a line, or as one JSON object."""
+def show_findings(output: Output, findings: list[Finding], **more: object) -> None:
+    """Findings one a line, or as one JSON object with whatever `more` there is."""
     if output.as_json:
-        output.json({"ok": all(finding.ok for finding in findings), "findings": [asdict(each) for each in findings]})
+        ok = all(finding.ok for finding in findings)
+        output.json({"ok": ok, "findings": [asdict(each) for each in findings], **more})
         return
     rows = [("ok" if finding.ok else "NOT OK", finding.name, finding.message) for finding in findings]
     output.table(("", "what", "seen"), rows)

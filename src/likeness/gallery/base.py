@@ -20,6 +20,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from likeness.gallery.forecast import Forecast
 from likeness.types import Consent, Person, Vector
 
 UNSET: Any = object()
@@ -355,6 +356,18 @@ class Gallery(AbstractContextManager["Gallery"], Protocol):
 
     def check(self, *, sample: int = 1000) -> list[Finding]:
         """Verify the record, the index against it, and the recall against exact search on a sample."""
+        ...
+
+    def forecast(self, faces: int) -> Forecast:
+        """What so many faces would need here."""
+        ...
+
+    def drop_snapshot(self, path: str) -> None:
+        """Forget a snapshot that is gone, with what was still to be erased from it: nobody looks for it any more.
+
+        Raises:
+            NotFound: none is remembered there.
+        """
         ...
 
     def record(self, action: str, *, actor: str, person_id: str | None = None, **details: object) -> None:

@@ -71,6 +71,11 @@ def put(
         forget([aside] if path.exists() else [aside, path])
 
 
+def not_remembered(path: str) -> NotFound:
+    """What is said of a snapshot that nobody knows."""
+    return NotFound(f"no snapshot is remembered at {path}", hint="`likeness gallery snapshots` lists them")
+
+
 def is_elsewhere(path: str, host: str) -> bool:
     """Whether a snapshot that was made on `host` (none if not known) is out of this machine's reach."""
     return host not in ("", this_host()) and not Path(path).exists()

@@ -12,6 +12,7 @@ from likeness.errors import InputError, PictureNotFound, SettingsError
 from likeness.gallery import Gallery, open_gallery
 from likeness.gallery.base import Finding, ignore_progress
 from likeness.gallery.keys import key_of
+from likeness.gallery.transfer import KeptSnapshot, Transferable
 from likeness.recognizer import CANDIDATES, Recognizer, Source
 from likeness.service.choosing import Pick
 from likeness.service.enrolled import face_of
@@ -27,6 +28,7 @@ from likeness.types import Answer, Comparison, Face, TwinAnswer
 
 __all__ = ["IDENTIFY_BATCH", "Forgotten", "Identified", "People", "open_people"]
 
+_PAGE = 500
 IDENTIFY_BATCH = 64
 """Photos identified per line of the audit trail."""
 
@@ -233,15 +235,32 @@ class People(Roster):
         self._record("snapshot")
         return path
 
+    def snapshots(self) -> list[KeptSnapshot]:
+        """The copies that are remembered, so that erasing reaches them."""
+        gallery, kept = self.gallery, list[KeptSnapshot]()
+        if isinstance(gallery, Transferable):
+            while more := gallery.export("snapshots", after=kept[-1].path if kept else "", limit=_PAGE).snapshots:
+                kept += more
+        return kept
+
+    def drop_snapshot(self, path: str) -> None:
+        """Look for a copy no more that is gone, with its machine for example.
+
+        Raises:
+            NotFound: none is remembered there.
+        """
+        self.gallery.drop_snapshot(path)
+        self._record("drop-snapshot")
+
     def build_index(self, *, progress: Callable[[int, int], None] = ignore_progress) -> str:
         """Build or catch up the approximate index; returns what searches use then."""
         used = self.gallery.build_index(progress=progress)
         self._record("build-index", index=used)
         return used
 
-    def check(self) -> list[Finding]:
-        """Whether record, index and audit trail are whole."""
-        return self.gallery.check()
+    def check(self, *, sample: int = 1000) -> list[Finding]:
+        """Whether record, index and audit trail are whole, looking at a sample of the faces."""
+        return self.gallery.check(sample=sample)
 
     def compare_media(self, *, mend: bool = False) -> Compared:
         """How the pictures in the storage (setting `storage`) differ from the gallery's; with `mend` they do no more.

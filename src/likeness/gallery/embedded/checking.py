@@ -17,6 +17,7 @@ from likeness.gallery.embedded.schema import get_meta
 from likeness.gallery.embedded.sealed import CELL_OVERHEAD, read_sealing
 from likeness.gallery.embedded.searcher import Searcher
 from likeness.gallery.embedded.storage import Store
+from likeness.gallery.forecast import Forecast, picture_bytes
 from likeness.gallery.recall import probes_near, recall_finding
 from likeness.gallery.sealing import CIPHER
 from likeness.sqlite import connect, mapped_errors
@@ -25,6 +26,9 @@ _MOST_PROBES = 200
 _TAIL_SHARE = 0.2
 _LINKS_BYTES = 136
 """What the index holds of a face beside a byte for each number, on disk and, once searched through, in memory."""
+_IN_MEMORY_BYTES = 45
+_RECORD_BYTES = 470
+"""What is held of a face beside its numbers, and in the file beside numbers and picture; as measured at a million."""
 
 
 def run(store: Store, searcher: Searcher, *, sample: int, approximate_above: int) -> list[Finding]:
@@ -150,6 +154,22 @@ def _index(store: Store, searcher: Searcher, approximate_above: int) -> Finding:
         "index",
         tail <= _TAIL_SHARE * count,
         message + ("; run `likeness gallery build-index`" if tail > _TAIL_SHARE * count else ""),
+    )
+
+
+def forecast(connection: sqlite3.Connection, count: int, *, approximate_above: int) -> Forecast:
+    """See `Gallery.forecast`: the record, and either all vectors in memory or the index, which is mapped."""
+    dimension = int(str(get_meta(connection, "dimension")))
+    sizes = connection.execute("SELECT length(crop) FROM pictures WHERE length(crop) > 0 LIMIT 1000").fetchall()
+    picture = picture_bytes([row[0] for row in sizes])
+    indexed = count > approximate_above
+    index = count * (dimension + _LINKS_BYTES) if indexed else 0
+    return Forecast(
+        count,
+        ann.NAME if indexed else "exact",
+        index or count * (4 * dimension + _IN_MEMORY_BYTES),
+        count * (4 * dimension + picture + _RECORD_BYTES) + index,
+        picture,
     )
 
 

@@ -53,6 +53,7 @@ from likeness.gallery.embedded.schema import count_changes, get_dimension, get_m
 from likeness.gallery.embedded.sealed import cells_of, fresh, read_salt
 from likeness.gallery.embedded.searcher import Searcher
 from likeness.gallery.embedded.storage import Store
+from likeness.gallery.forecast import Forecast
 from likeness.gallery.identity import clean_name
 from likeness.gallery.keys import OwnerKey
 from likeness.gallery.proof import Provable
@@ -320,6 +321,14 @@ class EmbeddedGallery(Gallery, Transferable, Sealable, Provable):
 
     def check(self, *, sample: int = 1000) -> list[Finding]:  # noqa: D102
         return checking.run(self._store, self._searcher, sample=sample, approximate_above=self._approximate_above)
+
+    def forecast(self, faces: int) -> Forecast:  # noqa: D102
+        with self._store.read() as connection:
+            return checking.forecast(connection, faces, approximate_above=self._approximate_above)
+
+    def drop_snapshot(self, path: str) -> None:  # noqa: D102
+        with self._store.maintenance():
+            snapshots.drop(self._store, path)
 
     def record(self, action: str, *, actor: str, person_id: str | None = None, **details: object) -> None:  # noqa: D102
         with self._store.write() as connection:

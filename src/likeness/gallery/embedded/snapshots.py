@@ -9,7 +9,7 @@ from pathlib import Path
 from likeness.errors import GalleryBusy
 from likeness.gallery.embedded.sealed import read_sealing
 from likeness.gallery.embedded.storage import Store
-from likeness.gallery.snapshots import mount_of, place_for, put
+from likeness.gallery.snapshots import mount_of, not_remembered, place_for, put
 from likeness.gallery.stated import now
 from likeness.sqlite import connect, create_private, mapped_errors, transaction
 
@@ -44,6 +44,18 @@ def _remember(store: Store, paths: Sequence[Path]) -> None:
 def _forget(store: Store, paths: Sequence[Path]) -> None:
     with store.write() as connection:
         connection.executemany("DELETE FROM snapshots WHERE path = ?", [(str(path),) for path in paths])
+
+
+def drop(store: Store, path: str) -> None:
+    """See `Gallery.drop_snapshot`. Called with the maintenance lock held.
+
+    Raises:
+        NotFound: none is remembered there.
+    """
+    with store.write() as connection:
+        if not connection.execute("DELETE FROM snapshots WHERE path = ?", (path,)).rowcount:
+            raise not_remembered(path)
+        connection.execute("DELETE FROM pending WHERE place = ?", (path,))
 
 
 def _copy(store: Store, target: Path) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from likeness.errors import GalleryBusy, LikenessError
 from likeness.gallery.base import Finding
+from likeness.gallery.forecast import Forecast, picture_bytes
 from likeness.gallery.postgres import audit, erasure, index, searching
 from likeness.gallery.postgres.faces import from_wire
 from likeness.gallery.postgres.opening import drop_left_over
@@ -17,6 +18,9 @@ from likeness.gallery.recall import probes_near, recall_finding
 from likeness.types import Vector
 
 _MOST_PROBES = 200
+_VECTOR_BYTES = 100
+_RECORD_BYTES = 700
+"""What is kept of a face beside its numbers in the table of vectors, and beside its picture in that of faces."""
 
 
 def run(server: Server, number: int, *, sample: int, approximate_above: int) -> list[Finding]:
@@ -129,6 +133,19 @@ def _index(connection: Connection, state: State, approximate_above: int) -> Find
     if taken > cached:
         words += f"; shared_buffers ({cached / 1e6:,.0f} MB) hold less: raise them, or searches wait for the disk"
     return Finding("index", True, words)
+
+
+def forecast(connection: Connection, state: State, count: int, *, approximate_above: int) -> Forecast:
+    """See `Gallery.forecast`: what is searched, the vectors or the index, is to be in the server's memory."""
+    sizes = connection.execute(
+        text("SELECT octet_length(crop) FROM gallery_faces WHERE gallery = :id AND crop <> '' LIMIT 1000"),
+        {"id": state.id},
+    )
+    picture = picture_bytes([row[0] for row in sizes])
+    vectors = count * (4 * state.dimension + _VECTOR_BYTES)
+    built = index.estimate_bytes(state.dimension, count) if count > approximate_above else 0
+    disk = vectors + count * (picture + _RECORD_BYTES) + built
+    return Forecast(count, index.NAME if built else "exact", built or vectors, disk, picture)
 
 
 def _recall(connection: Connection, state: State, sample: int, approximate_above: int) -> Finding:

@@ -35,6 +35,7 @@ from likeness.gallery.base import (
     ignore_progress,
 )
 from likeness.gallery.deleting import Deletable
+from likeness.gallery.forecast import Forecast
 from likeness.gallery.identity import clean_name
 from likeness.gallery.keys import OwnerKey
 from likeness.gallery.postgres import (
@@ -312,6 +313,17 @@ class PostgresGallery(Gallery, Moving, Deletable):
     def check(self, *, sample: int = 1000) -> list[Finding]:  # noqa: D102
         return checking.run(self._server, self._id, sample=sample, approximate_above=self._approximate_above)
 
+    def forecast(self, faces: int) -> Forecast:  # noqa: D102
+        return self._server.read(
+            lambda connection, state: checking.forecast(
+                connection, state, faces, approximate_above=self._approximate_above
+            )
+        )
+
+    def drop_snapshot(self, path: str) -> None:  # noqa: D102
+        with self._server.maintenance(self._id):
+            self._server.append(lambda connection, state: snapshots.drop(connection, state, path))
+
     def record(self, action: str, *, actor: str, person_id: str | None = None, **details: object) -> None:  # noqa: D102
         self._server.append(
             lambda connection, state: audit.append(connection, state, action, actor, person_id, details)
@@ -326,7 +338,7 @@ class PostgresGallery(Gallery, Moving, Deletable):
         )
 
     def delete(self) -> int:  # noqa: D102
-        return self._server.write(opening.delete)
+        return self._server.write(opening.delete, importing=True)
 
     def close(self) -> None:  # noqa: D102
         self._server.close()

@@ -16,7 +16,7 @@ from likeness.gallery.copies import write_copy
 from likeness.gallery.keys import OwnerKey
 from likeness.gallery.postgres import transfer
 from likeness.gallery.postgres.server import CONSISTENT, Server, State
-from likeness.gallery.snapshots import mount_of, own_folder, place_for, put, this_host
+from likeness.gallery.snapshots import mount_of, not_remembered, own_folder, place_for, put, this_host
 from likeness.sqlite import mapped_errors
 
 
@@ -72,6 +72,21 @@ def _forget(server: Server, paths: Sequence[Path]) -> None:
         )
 
     server.append(work)
+
+
+def drop(connection: Connection, state: State, path: str) -> None:
+    """See `Gallery.drop_snapshot`. Called with the maintenance lock held.
+
+    Raises:
+        NotFound: none is remembered there.
+    """
+    values = {"gallery": state.id, "path": path}
+    known = connection.execute(
+        text("DELETE FROM gallery_snapshots WHERE gallery = :gallery AND path = :path"), values
+    ).rowcount
+    if not known:
+        raise not_remembered(path)
+    connection.execute(text("DELETE FROM gallery_pending WHERE gallery = :gallery AND path = :path"), values)
 
 
 def _copy(server: Server, target: Path, key: OwnerKey | None) -> None:
