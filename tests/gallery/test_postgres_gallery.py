@@ -28,6 +28,7 @@ from likeness.errors import (
     StorageRefused,
 )
 from likeness.gallery import open_gallery
+from likeness.gallery.base import PhotoNote
 from likeness.gallery.postgres import open_postgres
 
 
@@ -233,8 +234,6 @@ def test_a_gallery_that_is_held_for_too_long_is_busy(postgres_uri, sql, gallery)
 
 def test_two_who_get_in_each_others_way_both_get_done(gallery, postgres_uri):
     """Notes are written without holding the gallery: in opposite orders they would wait for each other."""
-    from likeness.gallery.base import PhotoNote
-
     notes = [PhotoNote(f"{number:064x}", "no_face") for number in range(60)]
     failures: list[BaseException] = []
 
@@ -442,3 +441,29 @@ def test_who_waits_too_long_for_another_threads_erasure_is_told_so(postgres_uri)
         ):
             thread.submit(gallery.remove, ann).result()
         assert gallery.remove(ann).faces == 1
+
+
+def test_a_gallery_that_was_open_before_an_import_began_holds_still_until_it_ends(gallery, postgres_uri, tmp_path):
+    with open_gallery(tmp_path / "old.gallery", space=SPACE, dimension=DIMENSION) as old:
+        old.add([new_face("Ann", 1)])
+        with open_gallery(postgres_uri, unfinished=True) as taker:
+            taker.begin_import(old.outline())
+            taker.take_in(old.export("people", after="", limit=9))
+            ann = taker.person("Ann").id
+            for change in (
+                lambda: gallery.add([new_face("Own", 2)]),
+                lambda: gallery.create("Own"),
+                lambda: gallery.update(ann, name="Own"),
+                lambda: gallery.remove(ann),
+                lambda: gallery.note_photos("Own", [PhotoNote("0" * 64, "no_face")], settings_tag="t"),
+                lambda: gallery.record("look", actor="tests"),
+                lambda: gallery.snapshot(tmp_path / "copy"),
+                lambda: gallery.reembed("new", 8, lambda crops: np.zeros((len(crops), 8), np.float32)),
+            ):
+                with pytest.raises(GalleryBusy, match="have not all come"):
+                    change()
+            taker.take_in(old.export("faces", after=0, limit=9))
+            taker.end_import()
+    assert [person.name for person in gallery.people()] == ["Ann"]
+    assert gallery.add([new_face("Own", 2)])[0].status == "added"
+    assert [finding for finding in gallery.check() if not finding.ok] == []

@@ -25,10 +25,10 @@ class Moving(Transferable):
         return self._server.read(lambda connection, state: state.importing)
 
     def begin_import(self, outline: Outline) -> None:  # noqa: D102
-        self._server.write(lambda connection, state: transfer.begin(connection, state, outline))
+        self._server.write(lambda connection, state: transfer.begin(connection, state, outline), importing=True)
 
     def take_in(self, rows: Rows) -> None:  # noqa: D102
-        self._server.write(lambda connection, state: transfer.take_in(connection, state, rows))
+        self._server.write(lambda connection, state: transfer.take_in(connection, state, rows), importing=True)
 
     def end_import(self) -> None:  # noqa: D102
-        self._server.write(transfer.end)
+        self._server.write(transfer.end, importing=True)

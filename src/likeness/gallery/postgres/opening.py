@@ -158,7 +158,7 @@ def drop_left_over(server: Server) -> int:
             connection.execute(text(f"DROP TABLE {table}"))
         return len(tables)
 
-    return server.append(work)
+    return server.append(work, importing=True)
 
 
 def _left_over(connection: Connection, state: State) -> list[str]:

@@ -36,6 +36,7 @@ from likeness.errors import (
     StorageFull,
     StorageRefused,
 )
+from likeness.gallery.transfer import still_coming
 
 T = TypeVar("T")
 
@@ -151,26 +152,40 @@ class Server:
 
         return self._again(once, (*_IN_THE_WAY, _GONE))
 
-    def write(self, work: Callable[[Connection, State], T]) -> T:
-        """A change of the gallery, durable on return; `work` may be called again, after a rollback."""
+    def write(self, work: Callable[[Connection, State], T], *, importing: bool = False) -> T:
+        """A change of the gallery, durable on return; `work` may be called again, after a rollback.
+
+        Raises:
+            GalleryBusy: another gallery's contents are coming in, and it is not `importing` that changes it.
+        """
 
         def once() -> T:
             with self.engine.begin() as connection:
                 row = connection.execute(text(_HOLD), {"name": self.name}).first()
                 if row is None:
                     raise self.missing()
-                return work(connection, State(*row))
+                return work(connection, self._own(State(*row), importing))
 
         return self._again(once, _IN_THE_WAY)
 
-    def append(self, work: Callable[[Connection, State], T]) -> T:
-        """A change that is none of people and faces: nobody who writes those is waited for."""
+    def append(self, work: Callable[[Connection, State], T], *, importing: bool = False) -> T:
+        """A change that is none of people and faces: nobody who writes those is waited for.
+
+        Raises:
+            GalleryBusy: as `write` does.
+        """
 
         def once() -> T:
             with self.engine.begin() as connection:
-                return work(connection, self.state(connection))
+                return work(connection, self._own(self.state(connection), importing))
 
         return self._again(once, _IN_THE_WAY)
+
+    def _own(self, state: State, importing: bool) -> State:
+        """The state, of a gallery whose contents are its own: opened before an import began, it has to hold still."""
+        if state.importing is not None and not importing:
+            raise still_coming(self.address)
+        return state
 
     def _again(self, once: Callable[[], T], states: tuple[str, ...]) -> T:
         if self._closed:
