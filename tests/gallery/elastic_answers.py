@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
+import time
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from elastic_queries import COSINE, BadRequest, Source, aggregated, cosines, fil
 
 _PATHS = (
     "/", "/_aliases", "/_bulk", "/_pit", "/_search", "/_cat/indices/{index}", "/{index}/_doc/{id}", "/{index}/_mget",
-    "/{index}/_search", "/{index}/_count", "/{index}/_refresh", "/{index}/_pit", "/{index}",
+    "/{index}/_search", "/{index}/_refresh", "/{index}/_pit", "/{index}",
 )  # fmt: skip
 ROUTES = [(path, re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))) for path in _PATHS]
 _NAMES = {"/": "info", "/_cat/indices/{index}": "cat"}
@@ -27,7 +29,9 @@ class Answers:
     def __init__(self, version: str) -> None:
         self.version = version
         self.indexes = Indexes()
-        self.pits: dict[str, dict[str, dict[str, Doc]]] = {}
+        self.pits: dict[str, tuple[float, dict[str, dict[str, Doc]]]] = {}
+        self.pit_life_s = math.inf
+        """How long a point in time lives that nobody asks, in place of what is asked for."""
 
     def answer(
         self, method: str, route: str, parts: dict[str, str], query: dict[str, str], body: Any, spoilt: bool
@@ -119,11 +123,6 @@ class Answers:
                 )
         return {"docs": docs}
 
-    def _count(self, name: str, _: dict[str, str], body: Any) -> dict[str, Any]:
-        wanted = matcher((body or {}).get("query", {"match_all": {}}))
-        count = sum(wanted(id_, doc.source) for index in self.indexes.named(name) for id_, doc in index.seen.items())
-        return {"count": count, "_shards": SHARDS}
-
     def _refresh(self, name: str, *_: Any) -> dict[str, Any]:
         for index in self.indexes.named(name):
             index.refresh()
@@ -131,7 +130,7 @@ class Answers:
 
     def _pit(self, name: str, *_: Any) -> dict[str, Any]:
         id_ = secrets.token_hex(8)
-        self.pits[id_] = {index.name: index.seen for index in self.indexes.named(name)}
+        self.pits[id_] = time.monotonic(), {index.name: index.seen for index in self.indexes.named(name)}
         return {"id": id_, "_shards": SHARDS}
 
     def _aliases(self, _: str, __: dict[str, str], body: Any) -> dict[str, Any]:
@@ -150,12 +149,18 @@ class Answers:
         return self._found(seen, body or {})
 
     def _searched(self, body: Any) -> dict[str, Any]:
-        if body["pit"]["id"] not in self.pits:
+        used, seen = self.pits.pop(body["pit"]["id"], (-math.inf, {}))
+        if time.monotonic() - used > self.pit_life_s or not seen:
             raise Refusal(404, "search_context_missing_exception", "No search context found")
-        found = self._found(self.pits[body["pit"]["id"]], body)
+        after = body.get("search_after")
+        if after is not None and len(after) != len(body["sort"]) + 1:
+            raise BadRequest("illegal_argument_exception", "search_after has another length than sort")
+        found = self._found(seen, {**body, "search_after": after[:-1]} if after else body)
+        id_ = secrets.token_hex(8)  # another one each time, as the vendor may
+        self.pits[id_] = time.monotonic(), seen
         for hit in found["hits"]["hits"]:
             hit.get("sort", []).append(0)  # the tie-breaker that the vendor adds
-        return {**found, "pit_id": body["pit"]["id"]}
+        return {**found, "pit_id": id_}
 
     def _found(self, seen: dict[str, dict[str, Doc]], body: dict[str, Any]) -> dict[str, Any]:
         if body.get("size", 10) > _MOST_HITS:

@@ -79,7 +79,8 @@ class StandIn:
         """Let the next requests fail, after the first `skip` of them.
 
         `429` and `503` are answered before anything is done, `drop` cuts the connection before, `drop answer` after
-        all is done, `slow` answers after a second, `items` refuses each second item of a bulk request with 429.
+        all is done, `slow` answers after a second, `items` refuses each second item of a bulk request with 429,
+        `partial` tells that a shard did not answer.
         """
         self._troubles.append(Trouble(kind, times, path, skip))
 
@@ -100,6 +101,8 @@ class StandIn:
         with self._lock:
             try:
                 status, answer = self.answers.answer(method, route, parts, query, body, spoil == "items")
+                if spoil == "partial" and "_shards" in answer:
+                    answer["_shards"] = {**answer["_shards"], "total": 2, "failed": 1}
             except Refusal as error:
                 status, answer = error.status, {"error": error.cause(), "status": error.status}
             except BadRequest as error:

@@ -28,6 +28,7 @@ from likeness.gallery.elastic.bulk import Action, write
 from likeness.gallery.elastic.head import Head, as_head
 from likeness.gallery.elastic.leases import Held, Lease
 from likeness.gallery.elastic.store import HEAD, Kept, Overtaken, Store
+from likeness.gallery.transfer import still_coming
 
 GONE = {"kind": "gone"}
 """A tombstone: nothing else may be written under its id."""
@@ -205,11 +206,13 @@ class Changes:
         self._lease = Lease(store, HEAD)
 
     @contextmanager
-    def begin(self) -> Iterator[Change]:
+    def begin(self, *, importing: bool = False) -> Iterator[Change]:
         """One change after another: waits for others, finishes what a dead writer left, lets go at the end.
 
+        With `importing` also while another gallery's contents are coming in.
+
         Raises:
-            GalleryBusy: others took too long.
+            GalleryBusy: others took too long, or another gallery's contents are coming in.
         """
         with self._lease.hold() as held:
             change = Change(self._store, held)
@@ -219,12 +222,19 @@ class Changes:
                 except BaseException:
                     held.leave()
                     raise
+            if not importing:
+                self.expect_not_importing(change.head)
             yield change
+
+    def expect_not_importing(self, head: Head) -> None:
+        """Raise where another gallery's contents are coming in: they are to be as they were, with nothing added."""
+        if head.importing is not None:
+            raise still_coming(self._store.address.shown)
 
     def finish_abandoned(self) -> None:
         """Finish what a dead writer left, if one did."""
         if self._lease.is_abandoned():
-            with self.begin():
+            with self.begin(importing=True):
                 pass
 
 

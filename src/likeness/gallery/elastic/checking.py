@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from likeness.gallery.elastic.changes import Changes
 from likeness.gallery.elastic.head import Head
 from likeness.gallery.elastic.leases import Lease
 from likeness.gallery.elastic.searching import Searcher
-from likeness.gallery.elastic.store import Store
+from likeness.gallery.elastic.store import Overtaken, Pit, Store
+from likeness.gallery.forecast import Forecast, picture_bytes
 from likeness.gallery.recall import probes_near, recall_finding
 from likeness.types import Vector
 
 _MOST_PROBES = 200
+_RECORD_BYTES = 600
+"""What a document of a face takes beside its vector and picture."""
 _OWNERS_AT_ONCE = 1_000
 
 
@@ -31,10 +35,12 @@ def run(store: Store, changes: Changes, maintenance: Lease, searcher: Searcher, 
             findings.append(glance())
         except LikenessError as error:
             findings.append(Finding(name, False, str(error)))
+        except Overtaken as error:
+            findings.append(Finding(name, False, f"not checked: {error} is not there (any more)"))
 
     look("indexes", lambda: _indexes(store))
     look("changes", lambda: _changes(changes))
-    look("record", lambda: store.at_present(lambda head: _record(store, head)))
+    look("record", lambda: _record(store, changes))
     look("vectors", lambda: store.at_present(lambda head: _vectors(store, head, sample)))
     look("audit trail", lambda: audit.verify(store).finding)
     look("erasures", lambda: _erasures(store, maintenance))
@@ -44,7 +50,10 @@ def run(store: Store, changes: Changes, maintenance: Lease, searcher: Searcher, 
 
 
 def _indexes(store: Store) -> Finding:
-    rows = layout.told(store)
+    rows, head = layout.told(store), store.head()[0]
+    wanted = {store.meta, store.people, store.notes, store.audit, *head.indexes}
+    if lacking := sorted(wanted - {row["index"] for row in rows}):
+        return Finding("indexes", False, f"not there: {', '.join(lacking)}")
     red = [row["index"] for row in rows if row["health"] == "red"]
     if red:
         return Finding("indexes", False, f"a part of {', '.join(red)} is not there: see the cluster's health")
@@ -58,36 +67,49 @@ def _changes(changes: Changes) -> Finding:
     return Finding("changes", True, "none is half-done")
 
 
-def _record(store: Store, head: Head) -> Finding:
-    store.refresh(head.index, store.people)
-    counted = store.count(head.index, {"bool": {"filter": _counting(head)}})
+def _record(store: Store, changes: Changes) -> Finding:
+    """Faces, people and names against each other, as they were at one moment at which nobody changed them."""
+    with ExitStack() as stack:
+        with changes.begin() as change:
+            head = change.head
+            store.refresh(head.index, store.people)
+            rows, persons = (stack.enter_context(store.point_in_time(index)) for index in (head.index, store.people))
+        return _compared(store, head, rows, persons)
+
+
+def _compared(store: Store, head: Head, rows: Pit, persons: Pit) -> Finding:
+    counted = store.count(rows, {"bool": {"filter": _counting(head)}})
     bare = [{"bool": {"must_not": [{"exists": {"field": "vector"}}]}}]
-    blind = store.count(head.index, {"bool": {"filter": [*_counting(head), *bare]}})
+    blind = store.count(rows, {"bool": {"filter": [*_counting(head), *bare]}})
     lost = 0
-    for owners in _owners(store, head):
-        _, found = people.find_many(store, list(owners))
-        lost += sum(count for owner, count in owners.items() if owner not in found)
-    present = store.head()[0]
-    still = present.committed == head.committed  # else somebody changed it while it was counted
+    for owners in _owners(store, head, rows):
+        store.keep(persons)
+        there = _there(store, head, persons, list(owners))
+        lost += sum(count for owner, count in owners.items() if owner not in there)
+    unnamed = _unnamed(store, head, persons)
     wrong = [f"{abs(counted - head.faces)} faces more or fewer than were counted"] if counted != head.faces else []
     wrong += [f"{lost} faces without a person"] if lost else []
     wrong += [f"{blind} faces without a vector"] if blind else []
-    if wrong and still:
-        return Finding("record", False, ", ".join(wrong))
-    return Finding("record", True, f"each of {counted:,} faces has its person and vector")
+    wrong += [f"{unnamed} {'person' if unnamed == 1 else 'people'} whom their name does not find"] if unnamed else []
+    words = ", ".join(wrong) or f"each of {counted:,} faces has its person and vector, and each person their name"
+    return Finding("record", not wrong, words)
 
 
 def _counting(head: Head) -> list[dict[str, Any]]:
     return [{"term": {"kind": {"value": "face"}}}, people.visible(head)]
 
 
-def _owners(store: Store, head: Head) -> Iterator[dict[str, int]]:
+def _persons(head: Head) -> list[dict[str, Any]]:
+    return [{"term": {"kind": {"value": "person"}}}, people.visible(head)]
+
+
+def _owners(store: Store, head: Head, rows: Pit) -> Iterator[dict[str, int]]:
     """Whose faces there are, with how many, some at a time."""
     after: dict[str, Any] = {}
     while True:
         paged = {"size": _OWNERS_AT_ONCE, "sources": [{"person": {"terms": {"field": "person"}}}], **after}
         answer = store.search(
-            head.index,
+            rows,
             query={"bool": {"filter": _counting(head)}},
             size=0,
             track_total_hits=False,
@@ -98,6 +120,35 @@ def _owners(store: Store, head: Head) -> Iterator[dict[str, int]]:
         if "after_key" not in answer:
             return
         after = {"after": answer["after_key"]}
+
+
+def _there(store: Store, head: Head, persons: Pit, ids: list[str]) -> set[str]:
+    """Those of some people who are there."""
+    query = {"bool": {"filter": [{"terms": {"id": ids}}, *_persons(head)]}}
+    hits = store.search(persons, query=query, size=len(ids), source={"includes": ["id"]}, track_total_hits=False)
+    return {hit["_source"]["id"] for hit in hits["hits"]["hits"]}
+
+
+def _unnamed(store: Store, head: Head, persons: Pit) -> int:
+    """How many people the document that stands for their name does not tell of."""
+    lost, after = 0, None
+    query = {"bool": {"filter": _persons(head)}}
+    while page := store.pages(
+        persons, query, ("id",), after=after, size=_OWNERS_AT_ONCE, fields=("id", "held"), limit=_OWNERS_AT_ONCE
+    ):
+        bodies = [hit["_source"] for hit in page]
+        wanted = {people.name_id(head, body["held"]["name"]): body["id"] for body in bodies}
+        named = store.search(
+            persons,
+            query={"ids": {"values": list(wanted)}},
+            size=len(wanted),
+            source={"includes": ["person"]},
+            track_total_hits=False,
+        )["hits"]["hits"]
+        told = {hit["_id"]: hit["_source"].get("person") for hit in named}
+        lost += len(page) - sum(told.get(name) == id_ for name, id_ in wanted.items())
+        after = page[-1]["sort"]
+    return lost
 
 
 def _sample(store: Store, head: Head, count: int) -> Vector:
@@ -142,6 +193,18 @@ def estimate_bytes(kind: str, faces: int, dimension: int, m: int) -> tuple[int, 
     graph = 4 * m if kind.endswith("hnsw") else 0
     exact = 4 * dimension
     return faces * ((quantised or exact) + graph), faces * (exact + quantised + graph)
+
+
+def forecast(store: Store, count: int) -> Forecast:
+    """See `Gallery.forecast`: memory is outside the heap; pictures stand in documents as text, a third longer."""
+    head, options = store.head()[0], store.address.options
+    store.refresh(head.index)
+    hits = store.search(head.index, query={"match_all": {}}, size=100, source={"includes": ["held"]})["hits"]["hits"]
+    pictures = [3 * len(hit["_source"].get("held", {}).get("crop", "")) // 4 for hit in hits]
+    picture = picture_bytes([size for size in pictures if size])
+    memory, disk = estimate_bytes(options.index, count, head.dimension, options.m)
+    kind = "exact" if count <= options.exact else options.index
+    return Forecast(count, kind, memory, disk + count * (4 * picture // 3 + _RECORD_BYTES), picture)
 
 
 def _index(store: Store, head: Head, searcher: Searcher) -> Finding:

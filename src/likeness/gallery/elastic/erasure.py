@@ -138,6 +138,19 @@ def finish(store: Store, held: Held) -> Reached:
         except LikenessError as error:
             failures.append(error)
             left.add(path)
+    _leave(store, waiting, left)
+    raise_all(failures)
+    return reached
+
+
+def drop_pending(store: Store, path: str) -> None:
+    """Nothing is to be erased from a snapshot any more: it is gone. Called with the document of snapshots held."""
+    waiting = pending(store)
+    _leave(store, waiting, {other for _, body in waiting for other in body["paths"]} - {path})
+
+
+def _leave(store: Store, waiting: list[tuple[str, dict[str, Any]]], left: set[str]) -> None:
+    """Of what is pending keep what is to be done in the snapshots that are left."""
     for id_, body in waiting:
         remaining = [path for path in body["paths"] if path in left]
         if not remaining:
@@ -146,8 +159,6 @@ def finish(store: Store, held: Held) -> Reached:
             kept = store.get(store.meta, id_)
             if kept is not None:
                 store.put(store.meta, id_, {**body, "paths": remaining}, seen=kept.seen)
-    raise_all(failures)
-    return reached
 
 
 def _tasks(waiting: list[tuple[str, dict[str, Any]]]) -> dict[str, Task]:

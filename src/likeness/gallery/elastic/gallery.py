@@ -43,6 +43,7 @@ from likeness.gallery.elastic.head import Head
 from likeness.gallery.elastic.leases import Lease
 from likeness.gallery.elastic.searching import Searcher
 from likeness.gallery.elastic.store import COPIES, Store
+from likeness.gallery.forecast import Forecast
 from likeness.gallery.identity import clean_name
 from likeness.gallery.keys import OwnerKey
 from likeness.gallery.snapshots import this_host
@@ -104,7 +105,9 @@ class ElasticGallery(Gallery, Transferable, Deletable):
                     erasure.finish(self._store, held)
 
     def info(self) -> GalleryInfo:  # noqa: D102
-        view = transfer.present(self._store)
+        return transfer.at_present(self._store, self._info)
+
+    def _info(self, view: transfer.View) -> GalleryInfo:
         head, rows = view.head, layout.told(self._store)
         counted = {part: view.held(part).rows for part in ("people", "faces", "snapshots")}
         details: dict[str, Any] = {
@@ -133,7 +136,7 @@ class ElasticGallery(Gallery, Transferable, Deletable):
         head, _ = self._store.head()
         known = self._extent
         if known is None or (known.space, known.changes) != (head.space, head.committed):
-            count = transfer.present(self._store).held("people").rows
+            count = transfer.at_present(self._store, lambda view: view.held("people").rows)
             self._extent = known = Extent(self._shown, head.space, count, head.faces, head.committed)
         return known
 
@@ -228,7 +231,9 @@ class ElasticGallery(Gallery, Transferable, Deletable):
         return erasure.erase_face(self._store, self._changes, self._maintenance, face_id)
 
     def note_photos(self, name: str, notes_: Sequence[PhotoNote], *, settings_tag: str) -> None:  # noqa: D102
-        notes.write(self._store, self._store.head()[0], name, notes_, settings_tag)
+        head, _ = self._store.head()
+        self._changes.expect_not_importing(head)
+        notes.write(self._store, head, name, notes_, settings_tag)
 
     def noted_photos(self, name: str, sha256s: Sequence[str], *, settings_tag: str) -> dict[str, PhotoNote]:  # noqa: D102
         return notes.read(self._store, self._store.head()[0], name, sha256s, settings_tag)
@@ -261,7 +266,16 @@ class ElasticGallery(Gallery, Transferable, Deletable):
     def check(self, *, sample: int = 1000) -> list[Finding]:  # noqa: D102
         return checking.run(self._store, self._changes, self._maintenance, self._searcher, sample=sample)
 
+    def forecast(self, faces: int) -> Forecast:  # noqa: D102
+        return checking.forecast(self._store, faces)
+
+    def drop_snapshot(self, path: str) -> None:  # noqa: D102
+        with self._maintenance.hold() as held:
+            snapshots.drop(held, path)
+            erasure.drop_pending(self._store, path)
+
     def record(self, action: str, *, actor: str, person_id: str | None = None, **details: object) -> None:  # noqa: D102
+        self._changes.expect_not_importing(self._store.head()[0])
         audit.append(self._store, action, actor, person_id, details)
 
     def events(self, *, after: int = 0, limit: int = 1000) -> list[Event]:  # noqa: D102
@@ -271,30 +285,32 @@ class ElasticGallery(Gallery, Transferable, Deletable):
         return audit.verify(self._store, sealed=sealed)
 
     def outline(self) -> Outline:  # noqa: D102
-        return transfer.present(self._store).outline(unfinished=bool(erasure.pending(self._store)))
+        unfinished = bool(erasure.pending(self._store))
+        return transfer.at_present(self._store, lambda view: view.outline(unfinished=unfinished))
 
     def held(self, part: Part) -> Held:  # noqa: D102
-        return transfer.present(self._store).held(part)
+        return transfer.at_present(self._store, lambda view: view.held(part))
 
     def export(self, part: Part, *, after: Key, limit: int) -> Rows:  # noqa: D102
-        return transfer.present(self._store).export(part, after, limit)
+        return transfer.at_present(self._store, lambda view: view.export(part, after, limit))
 
     def importing(self) -> str | None:  # noqa: D102
         return self._store.head()[0].importing
 
     def begin_import(self, outline: Outline) -> None:  # noqa: D102
-        with self._maintenance.hold() as held, self._changes.begin() as change:
+        with self._maintenance.hold() as held, self._changes.begin(importing=True) as change:
             transfer.begin(self._store, change, held, outline)
 
     def take_in(self, rows: Rows) -> None:  # noqa: D102
-        transfer.take_in(self._store, self._store.head()[0], rows)
+        with self._changes.begin(importing=True) as change:
+            transfer.take_in(self._store, change, rows)
         if rows.snapshots:
             with self._maintenance.hold() as held:
                 here = this_host()
                 snapshots.remember(held, [(*kept[:3], kept.host or here) for kept in rows.snapshots])
 
     def end_import(self) -> None:  # noqa: D102
-        with self._changes.begin() as change:
+        with self._changes.begin(importing=True) as change:
             transfer.end(self._store, change)
 
     def delete(self) -> int:

@@ -26,6 +26,7 @@ class Head:
         faces: how many there are.
         reembedding: towards which aim, in which index, up to which face; None where nobody does it.
         importing: token of the gallery whose contents are coming in.
+        came: for each part of these contents the key up to which all rows are here, whatever was sent after it.
         writer: who changes it now: `token`, `at` (ISO time), and `left` where they gave up half-way.
         write: another random text with every writing of it.
     """
@@ -43,6 +44,7 @@ class Head:
     faces: int = 0
     reembedding: dict[str, Any] | None = None
     importing: str | None = None
+    came: dict[str, Any] = field(default_factory=dict)
     writer: dict[str, Any] | None = None
     write: str = ""
     format: int = FORMAT

@@ -147,7 +147,7 @@ def told(store: Store) -> list[dict[str, Any]]:
     )  # not a-faces-people
     answer = store.cluster.ask(
         lambda client: client.cat.indices(
-            index=store.all, h="index,health,docs.count,store.size", format="json", bytes="b"
+            index=f"{store.address.prefix}-*", h="index,health,docs.count,store.size", format="json", bytes="b"
         )
     )
     rows: list[dict[str, Any]] = answer.body  # type: ignore[assignment]

@@ -7,12 +7,14 @@ gallery is: which index of faces is in use, and up to which change what is writt
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from likeness.errors import GalleryMissing, LikenessError, StorageError
+from likeness.errors import GalleryCorrupt, GalleryMissing, LikenessError, StorageError
 from likeness.gallery.elastic.address import Address
 from likeness.gallery.elastic.cluster import Cluster
 from likeness.gallery.elastic.head import Head, as_head
@@ -25,6 +27,8 @@ HEAD, TRAIL, COPIES = "head", "trail", "copies"
 """Ids in the index `meta`."""
 
 _KEEP = "5m"
+_TOUCH_S = 60.0
+"""How long a point in time may go unused before it is asked for again; far less than it is kept."""
 
 
 class Overtaken(Exception):
@@ -39,10 +43,17 @@ class Kept(NamedTuple):
     seen: tuple[int, int]
 
 
-class Pit(NamedTuple):
-    """A point in time of one index: searches of it see what there was, and nothing later."""
+@dataclass(slots=True)
+class Pit:
+    """A point in time of one index: searches of it see what there was, and nothing later.
+
+    Attributes:
+        id: its name, which may be another one after each search.
+        used: when it was last asked for; it ends some minutes after.
+    """
 
     id: str
+    used: float = field(default_factory=time.monotonic)
 
 
 class Store:
@@ -55,11 +66,6 @@ class Store:
             f"{address.prefix}-{part}" for part in ("meta", "people", "notes", "audit")
         )
         self.alias = f"{address.prefix}-faces"
-
-    @property
-    def all(self) -> str:
-        """A pattern of all its indexes' names; those of a gallery whose prefix is `PREFIX-faces` fit it too."""
-        return ",".join([self.meta, self.people, self.notes, self.audit, f"{self.alias}-*"])
 
     def get(self, index: str, id_: str) -> Kept | None:
         """A document as it is now; None where there is none.
@@ -74,7 +80,7 @@ class Store:
         except elasticsearch.NotFoundError as error:
             if "found" in error.body:
                 return None
-            raise self.missing() from error
+            raise (self.missing() if index == self.meta else self._lacking()) from error
         return _kept(answer.body)
 
     def get_many(self, asked: Sequence[tuple[str, str]], *, fields: Sequence[str] | None = None) -> list[Kept | None]:
@@ -88,7 +94,7 @@ class Store:
             for doc in answer["docs"]:
                 if "error" in doc:  # nothing is known of it: not that it is not there
                     kind = doc["error"].get("type")
-                    raise self.missing() if kind == "index_not_found_exception" else self._unread()
+                    raise self._lacking() if kind == "index_not_found_exception" else self._unread()
                 found.append(_kept(doc) if doc["found"] else None)
         return found
 
@@ -117,7 +123,7 @@ class Store:
                 return there  # it was written, and the answer was lost
             raise Overtaken(id_) from error
         except elasticsearch.NotFoundError as error:
-            raise self.missing() from error
+            raise self._lacking() from error
         return Kept(id_, body, (answer["_seq_no"], answer["_primary_term"]))
 
     def delete(self, index: str, id_: str) -> None:
@@ -134,9 +140,11 @@ class Store:
         import elasticsearch
 
         try:
-            self.cluster.ask(lambda client: client.indices.refresh(index=",".join(indexes)))
+            answer = self.cluster.ask(lambda client: client.indices.refresh(index=",".join(indexes)))
         except elasticsearch.NotFoundError as error:
-            raise self.missing() from error
+            raise self._lacking() from error
+        if answer["_shards"]["failed"]:
+            raise self._unread()
 
     def search(self, index: str | Pit, **body: Any) -> dict[str, Any]:
         """The answer to a search.
@@ -154,19 +162,41 @@ class Store:
             answer: dict[str, Any] = self.cluster.ask(lambda client: client.search(**given)).body
         except elasticsearch.NotFoundError as error:
             raise Overtaken(str(index)) from error
+        if isinstance(index, Pit):
+            index.id, index.used = answer.get("pit_id", index.id), time.monotonic()
         if answer.get("timed_out") or answer["_shards"]["failed"]:
             raise self._unread()
         return answer
 
     @contextmanager
     def point_in_time(self, index: str) -> Iterator[Pit]:
-        """What an index holds now, for searches that take long."""
-        answer = self.cluster.ask(lambda client: client.open_point_in_time(index=index, keep_alive=_KEEP))
+        """What an index holds now, for searches that take long.
+
+        Raises:
+            Overtaken: the index is not there.
+        """
+        import elasticsearch
+
         try:
-            yield Pit(answer["id"])
+            answer = self.cluster.ask(lambda client: client.open_point_in_time(index=index, keep_alive=_KEEP))
+        except elasticsearch.NotFoundError as error:
+            raise Overtaken(index) from error
+        pit = Pit(answer["id"])
+        try:
+            yield pit
         finally:
-            with suppress(LikenessError):  # it ends by itself
-                self.cluster.ask(lambda client: client.close_point_in_time(id=answer["id"]))
+            with suppress(LikenessError, elasticsearch.NotFoundError):  # it ends by itself
+                self.cluster.ask(lambda client: client.close_point_in_time(id=pit.id))
+
+    def keep(self, *pits: Pit) -> None:
+        """Let points in time not end while others are read.
+
+        Raises:
+            Overtaken: one has ended.
+        """
+        for pit in pits:
+            if time.monotonic() - pit.used > _TOUCH_S:
+                self.search(pit, query={"match_all": {}}, size=0, track_total_hits=False)
 
     def pages(
         self,
@@ -199,14 +229,9 @@ class Store:
             after = hits[-1]["sort"]
         return found
 
-    def count(self, index: str, query: dict[str, Any]) -> int:
-        """How many documents a query finds."""
-        import elasticsearch
-
-        try:
-            return int(self.cluster.ask(lambda client: client.count(index=index, query=query))["count"])
-        except elasticsearch.NotFoundError as error:
-            raise Overtaken(index) from error
+    def count(self, index: str | Pit, query: dict[str, Any]) -> int:
+        """How many documents a query finds; as a search, which fails where a shard does not answer."""
+        return int(self.search(index, query=query, size=0, track_total_hits=True)["hits"]["total"]["value"])
 
     def head(self) -> tuple[Head, Kept]:
         """The head as it is now.
@@ -226,7 +251,16 @@ class Store:
                 return work(self.head()[0])
             except Overtaken:
                 continue
-        raise self.missing()
+        raise self._lacking()
+
+    def _lacking(self) -> LikenessError:
+        """Why an index that the head tells of does not answer."""
+        if self.get(self.meta, HEAD) is None:
+            return self.missing()
+        return GalleryCorrupt(
+            f"an index of the gallery at {self.address.shown} is not there",
+            hint="bring it back from a snapshot of the cluster, or delete the gallery: likeness gallery delete",
+        )
 
     def missing(self) -> GalleryMissing:
         """There is no gallery here."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from likeness.errors import Conflict, SpaceMismatch
 from likeness.gallery.elastic import audit, bulk, faces, layout, notes, people
@@ -15,6 +16,7 @@ from likeness.gallery.elastic.store import COPIES, TRAIL, Pit, Store
 from likeness.gallery.identity import photo_hash
 from likeness.gallery.transfer import (
     FIRST,
+    PARTS,
     Held,
     KeptNote,
     KeptSnapshot,
@@ -25,6 +27,8 @@ from likeness.gallery.transfer import (
     Rows,
     Sealed,
 )
+
+_Told = TypeVar("_Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,18 @@ class View:
         )
 
     def held(self, part: Part) -> Held:
-        """See `Transferable.held`."""
+        """See `Transferable.held`.
+
+        While contents come in, only rows count up to which all are here: a bulk request may have been taken in part.
+        """
         if part == "events":
             return Held(self.lines, self.lines)
         if part == "snapshots":
             paths = [kept.path for kept in _snapshots(self.store)]
             return Held(len(paths), max(paths, default=FIRST[part]))
         place, key, filters = self._of(part)
+        if self.head.importing is not None:
+            return self._come(part, place, key, filters)
         answer = self.store.search(
             place,
             query={"bool": {"filter": filters}},
@@ -69,6 +78,14 @@ class View:
         )
         hits = answer["hits"]
         return Held(hits["total"]["value"], hits["hits"][0]["sort"][0] if hits["hits"] else FIRST[part])
+
+    def _come(self, part: Part, place: str | Pit, key: str, filters: list[dict[str, Any]]) -> Held:
+        last = self.head.came.get(part, FIRST[part])
+        rows = self.store.count(place, {"bool": {"filter": [*filters, {"range": {key: {"lte": last}}}]}})
+        if part == "people":  # nobody has come whose name would not find them
+            named = [{"term": {"kind": {"value": "name"}}}, {"range": {"person": {"lte": last}}}]
+            rows = min(rows, self.store.count(place, {"bool": {"filter": named}}))
+        return Held(rows, last if rows else FIRST[part])
 
     def export(self, part: Part, after: Key, limit: int) -> Rows:
         """See `Transferable.export`."""
@@ -130,11 +147,14 @@ def _snapshots(store: Store) -> list[KeptSnapshot]:
     return [KeptSnapshot(*snapshot) for snapshot in kept.body["snapshots"]] if kept else []
 
 
-def present(store: Store) -> View:
-    """The gallery as it is."""
-    head = store.head()[0]
+def _present(store: Store, head: Head) -> View:
     store.refresh(store.notes)
     return View(store, head, store.people, head.index, store.notes, audit.written(store))
+
+
+def at_present(store: Store, read: Callable[[View], _Told]) -> _Told:
+    """What is read of the gallery as it is, begun anew where its index of faces is replaced meanwhile."""
+    return store.at_present(lambda head: read(_present(store, head)))
 
 
 def begin(store: Store, change: Change, copies: HeldCopies, wanted: Outline) -> None:
@@ -148,8 +168,7 @@ def begin(store: Store, change: Change, copies: HeldCopies, wanted: Outline) -> 
         )
     if head.importing == wanted.token():
         return
-    here = present(store)
-    if head.importing is None and any(here.held(part).rows for part in ("people", "faces", "notes", "events")):
+    if head.importing is None and _holds_something(store, head):
         raise Conflict(
             "the gallery that the contents should come into has some of its own",
             hint="name a gallery that is not there yet",
@@ -162,6 +181,7 @@ def begin(store: Store, change: Change, copies: HeldCopies, wanted: Outline) -> 
     copies.write(snapshots=[])
     change.note(
         importing=wanted.token(),
+        came={},
         salt=wanted.salt.hex(),
         maker=wanted.maker,
         last_face=wanted.last_face_id,
@@ -170,10 +190,31 @@ def begin(store: Store, change: Change, copies: HeldCopies, wanted: Outline) -> 
     )
 
 
-def take_in(store: Store, head: Head, rows: Rows) -> None:
-    """Write rows, all but snapshots, with the ids that they have."""
+def _holds_something(store: Store, head: Head) -> bool:
+    view = _present(store, head)
+    return any(view.held(part).rows for part in ("people", "faces", "notes", "events"))
+
+
+def take_in(store: Store, change: Change, rows: Rows) -> None:
+    """Write rows, all but snapshots, with the ids that they have; then note up to which key all have come.
+
+    What is there already stays: so rows of which it is not known that they came may be sent again.
+    """
+    head = change.head
     if head.importing is None:
         raise Conflict("no gallery's contents are coming into this one", hint="begin the import first")
+    bulk.write(store.cluster, _creating(store, head, rows), between=change.renew)
+    store.refresh(store.people, head.index)  # what has come is counted and compared before the import ends
+    if rows.events:
+        last = rows.events[-1]
+        audit.advance(store, last.line.number, last.seal)
+    part = next((part for part in PARTS if getattr(rows, part)), None)
+    if part is not None:
+        came = max(head.came.get(part, FIRST[part]), rows.last())
+        change.note(came={**head.came, part: came})
+
+
+def _creating(store: Store, head: Head, rows: Rows) -> list[Action]:
     key = head.key
     actions: list[Action] = []
     for person in rows.people:
@@ -192,15 +233,11 @@ def take_in(store: Store, head: Head, rows: Rows) -> None:
         actions.append(Action("create", store.notes, notes.note_id(*hashes), body))
     for line, seal in rows.events:
         actions.append(Action("create", store.audit, audit.line_id(line.number), audit.as_body(line, seal)))
-    bulk.write(store.cluster, actions)
-    store.refresh(store.people, head.index)  # what has come is counted and compared before the import ends
-    if rows.events:
-        last = rows.events[-1]
-        audit.advance(store, last.line.number, last.seal)
+    return actions
 
 
 def end(store: Store, change: Change) -> None:
     """See `Transferable.end_import`."""
-    view = present(store)
-    told = {"importing": None, "faces": view.held("faces").rows}
+    view = _present(store, change.head)
+    told: dict[str, Any] = {"importing": None, "came": {}, "faces": view.held("faces").rows}
     change.note(**told, change=change.number, committed=change.number)
