@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -30,6 +31,7 @@ from likeness.errors import (
 from likeness.gallery import open_gallery
 from likeness.gallery.base import PhotoNote
 from likeness.gallery.postgres import open_postgres
+from likeness.gallery.transfer import FIRST
 
 
 @pytest.fixture
@@ -467,3 +469,59 @@ def test_a_gallery_that_was_open_before_an_import_began_holds_still_until_it_end
     assert [person.name for person in gallery.people()] == ["Ann"]
     assert gallery.add([new_face("Own", 2)])[0].status == "added"
     assert [finding for finding in gallery.check() if not finding.ok] == []
+
+
+@pytest.fixture
+def slow_to_erase(gallery, sql):
+    """The gallery of this test, whose faces take the server 10 ms each to delete."""
+    number = sql("SELECT max(id) FROM galleries")[0][0]
+    sql(
+        "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_sleep(0.01); RETURN OLD; END $$"
+    )
+    sql(
+        f"CREATE TRIGGER slowly BEFORE DELETE ON gallery_faces FOR EACH ROW WHEN (OLD.gallery = {number}) "
+        "EXECUTE FUNCTION slowly()"
+    )
+    yield gallery
+    sql("DROP FUNCTION slowly CASCADE")
+
+
+def test_a_gallery_is_deleted_however_long_that_takes(slow_to_erase, postgres_uri):
+    slow_to_erase.add([new_face(f"P{seed}", seed) for seed in range(120)])
+    with open_postgres(postgres_uri, space=None, dimension=None, create=False, timeouts=Timeouts(0.6, 2)) as hasty:
+        assert hasty.delete() == 1
+    with pytest.raises(GalleryMissing):
+        slow_to_erase.people()
+
+
+def test_an_import_that_was_given_up_is_dropped_however_long_that_takes(slow_to_erase, postgres_uri, tmp_path):
+    with open_gallery(tmp_path / "old.gallery", space=SPACE, dimension=DIMENSION) as old:
+        old.add([new_face(f"P{seed}", seed) for seed in range(120)])
+        slow_to_erase.begin_import(old.outline())
+        for part in ("people", "faces"):
+            slow_to_erase.take_in(old.export(part, after=FIRST[part], limit=1000))
+        old.add([new_face("Later", 500)])
+        with open_postgres(postgres_uri, space=None, dimension=None, create=False, timeouts=Timeouts(0.6, 2)) as hasty:
+            hasty.begin_import(old.outline())
+            assert hasty.held("faces").rows == 0
+            for part in ("people", "faces"):
+                hasty.take_in(old.export(part, after=FIRST[part], limit=1000))
+            hasty.end_import()
+            assert hasty.search(unit(500)[None], 1)[0][0].name == "Later"
+
+
+def test_numbers_of_notes_are_set_while_nobody_draws_one(gallery, postgres_uri, postgres_database, sql):
+    """All galleries of a database draw from one sequence, which an import must not set back."""
+    with open_postgres(postgres_uri, space=None, dimension=None, create=False, timeouts=Timeouts(5, 0.3)) as taker:
+        taker.begin_import(dataclasses.replace(taker.outline(), salt=b"another" * 4))
+        sql("INSERT INTO gallery_notes SELECT max(id), 5000000, '1', '2', '3', 'no_face', '' FROM galleries")
+        engine = sa.create_engine(postgres_database.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.connect() as other:
+            other.execute(sa.text("LOCK TABLE gallery_notes IN ROW EXCLUSIVE MODE"))
+            with pytest.raises(GalleryBusy):
+                taker.end_import()
+        engine.dispose()
+        taker.end_import()
+    gallery.note_photos("Ann", [PhotoNote("0" * 64, "no_face")], settings_tag="t")
+    assert gallery.held("notes").last > 5_000_000

@@ -110,6 +110,11 @@ def wait_briefly(connection: Connection) -> None:
     connection.execute(text(f"SET LOCAL lock_timeout = {_BRIEFLY_MS}"))
 
 
+def take_time(connection: Connection) -> None:
+    """Let statements of this transaction run as long as they need: all faces of a large gallery may be concerned."""
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+
+
 class Server:
     """One gallery on a server. Thread-safe: each call has a connection of its own from the pool."""
 

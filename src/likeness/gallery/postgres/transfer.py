@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from likeness.errors import Conflict, SpaceMismatch
 from likeness.gallery.postgres import audit, faces, people
 from likeness.gallery.postgres.erasure import tasks
-from likeness.gallery.postgres.server import State, vectors_tables
+from likeness.gallery.postgres.server import State, take_time, vectors_tables
 from likeness.gallery.snapshots import this_host
 from likeness.gallery.transfer import (
     FIRST,
@@ -123,13 +123,17 @@ def begin(connection: Connection, state: State, wanted: Outline) -> None:
 
 def empty(connection: Connection, state: State) -> None:
     """Drop all contents, the audit trail too: of an import that was given up, or of a gallery that ends."""
+    take_time(connection)
+    here = {"gallery": state.id}
     for vectors in vectors_tables(connection, state):
         connection.execute(text(f"TRUNCATE {vectors}"))
+    for table in ("faces", "people", "notes", "merged", "pending", "snapshots"):
+        connection.execute(text(f"DELETE FROM gallery_{table} WHERE gallery = :gallery"), here)  # noqa: S608
+    # At last: meanwhile no gallery of the database can write to its audit trail.
     connection.execute(text("ALTER TABLE gallery_events DISABLE TRIGGER gallery_events_stay"))
-    for table in ("faces", "people", "notes", "merged", "pending", "snapshots", "events"):
-        connection.execute(text(f"DELETE FROM gallery_{table} WHERE gallery = :gallery"), {"gallery": state.id})  # noqa: S608
+    connection.execute(text("DELETE FROM gallery_events WHERE gallery = :gallery"), here)
     connection.execute(text("ALTER TABLE gallery_events ENABLE TRIGGER gallery_events_stay"))
-    connection.execute(text("UPDATE gallery_trails SET written = 0 WHERE gallery = :gallery"), {"gallery": state.id})
+    connection.execute(text("UPDATE gallery_trails SET written = 0 WHERE gallery = :gallery"), here)
 
 
 def take_in(connection: Connection, state: State, rows: Rows) -> None:
@@ -196,9 +200,14 @@ def _insert(connection: Connection, into: str, values: list[dict[str, Any]]) -> 
 def end(connection: Connection, state: State) -> None:
     """See `Transferable.end_import`; numbers of notes go on after the last one."""
     connection.execute(text("UPDATE galleries SET importing = NULL WHERE id = :id"), {"id": state.id})
-    connection.execute(
-        text(
-            "SELECT setval('gallery_notes_number_seq', greatest((SELECT max(number) FROM gallery_notes), "
-            "(SELECT last_value FROM gallery_notes_number_seq)))"
+    last = held(connection, state, "notes").last
+    behind = text("SELECT last_value < :last FROM gallery_notes_number_seq")
+    if connection.execute(behind, {"last": last}).scalar_one():
+        # All galleries number by one sequence, which must not go back: nobody draws from it while it is set.
+        connection.execute(text("LOCK TABLE gallery_notes IN SHARE ROW EXCLUSIVE MODE"))
+        connection.execute(
+            text(
+                "SELECT setval('gallery_notes_number_seq', greatest(:last, last_value)) FROM gallery_notes_number_seq"
+            ),
+            {"last": last},
         )
-    )
