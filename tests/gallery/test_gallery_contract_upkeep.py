@@ -229,3 +229,13 @@ def test_a_forecast_grows_with_the_faces_and_knows_how_large_pictures_are_here(g
     assert after.picture_bytes == pytest.approx(len(new_face("Ann", 1).crop_jpeg), rel=0.1)
     assert before.disk_bytes > after.disk_bytes > 1_000_000 * (4 * DIMENSION + after.picture_bytes)
     assert 0 < gallery.forecast(1_000).memory_bytes < after.memory_bytes < after.disk_bytes
+
+
+def test_a_consent_that_comes_with_a_face_ends_a_day_that_has_passed(gallery):
+    over, to_come = date(2020, 1, 1), date(2999, 1, 1)
+    consent = Consent("signed again", datetime(2026, 1, 2, tzinfo=UTC))
+    gallery.add([new_face("Ann", 1, retain_until=over), new_face("Bea", 2, retain_until=to_come)])
+    gallery.add([new_face("Ann", 3), new_face("Bea", 4, consent=consent)])
+    assert [gallery.person(name).retain_until for name in ("Ann", "Bea")] == [over, to_come]
+    gallery.add([new_face("Ann", 5, consent=consent)])
+    assert (gallery.person("Ann").consent, gallery.person("Ann").retain_until) == (consent, None)

@@ -11,6 +11,7 @@ from likeness.cli import run
 from likeness.errors import QueueUnavailable
 from likeness.intake.answers import photo_dict
 from likeness.intake.housekeeping import House
+from likeness.intake.records import Arrival
 from likeness.intake.steps import Bury, Done, Retry
 from likeness.service import FoundPhoto
 from likeness.storage import open_storage
@@ -258,6 +259,17 @@ def test_the_command_that_erases_a_person_reaches_answers_also_under_a_name_merg
     assert run(["people", "forget", other.id, "--yes"]) == 0
     [photo] = answers(pipeline, job)
     assert (photo["state"], "answers" in photo) == ("erased", False)
+
+
+def test_the_command_that_erases_a_person_reaches_what_came_under_their_former_name(
+    pipeline, people, names, monkeypatch
+):
+    for name in ("gallery", "records"):
+        monkeypatch.setenv(f"LIKENESS_{name.upper()}", getattr(pipeline.settings, name))
+    pipeline.records.note(Arrival("a0", "file:///in/0.jpg", "waiting", name=names[0]))
+    assert run(["people", "rename", names[0], "Somebody Renamed"]) == 0
+    assert run(["people", "forget", "Somebody Renamed", "--yes"]) == 0
+    assert pipeline.records.arrivals(["a0"]) == {}
 
 
 def test_a_job_that_is_cancelled_gets_no_further_answers(pipeline, group):

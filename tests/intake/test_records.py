@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -119,6 +120,25 @@ def test_what_names_somebody_is_erased_with_the_person_whom_they_were_merged_int
     assert records.forget_person("p1", "Anna Smith") == 2
     assert set(records.results(["c0", "c1", "c2"])) == {"c2"}
     assert records.arrivals(["a0"]) == {}
+
+
+def test_what_came_under_a_persons_former_name_is_erased_with_them(records):
+    records.note(Arrival("a0", "file:///in/0.jpg", "waiting", name="ann OLDNAME"))
+    records.note(Arrival("a1", "file:///in/1.jpg", "waiting", name="Somebody Else"))
+    records.rename_person("Ann Oldname", "Bea Newname")
+    records.forget_person("p1", "Bea Newname")
+    assert set(records.arrivals(["a0", "a1"])) == {"a1"}
+
+
+def test_what_was_erased_is_in_no_file_of_the_records_while_others_have_them_open(records, uri):
+    if "://" in uri:
+        pytest.skip("the files of a server are not searched")
+    with open_records(uri) as beside:
+        records.note(Arrival("a0", "file:///in/0.jpg", "waiting", name="Zoë Unheard-Of"))
+        assert beside.arrivals(["a0"])
+        records.forget_person("p1", "Zoë Unheard-Of")
+        for file in Path(uri).parent.glob("arrivals.db*"):
+            assert b"Unheard-Of" not in file.read_bytes(), file.name
 
 
 def test_what_is_old_is_erased_but_not_what_a_younger_arrival_shares(records):

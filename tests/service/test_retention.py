@@ -95,6 +95,24 @@ def test_consent_that_is_taken_back_lets_the_next_purge_erase(people, names):
         withdraw_consent(people, "Nobody At All")
 
 
+def test_who_consents_again_is_not_due_any_more(people, names):
+    withdraw_consent(people, names[0])
+    assert state_consent(people, names[0], "signed again").retain_until is None
+    assert due(people) == []
+    keep_until(people, names[2], today() + DAY)
+    assert state_consent(people, names[2], "signed").retain_until == today() + DAY, "a day to come stays"
+
+
+def test_who_was_given_more_time_while_others_were_erased_is_not_erased(people, names):
+    for number, name in enumerate(names[:2]):
+        keep_until(people, name, today() - (2 - number) * DAY)
+    running = purge(people)
+    assert next(running).person.name == names[0]
+    keep_until(people, names[1], today() + DAY)
+    assert list(running) == []
+    assert people.gallery.person(names[1]).faces
+
+
 def test_where_it_is_required_nobody_is_enrolled_without_consent(people, recognizer, samples, names):
     settings = recognizer.settings.model_copy(update={"require_consent": True})
     strict = People(people.gallery, Recognizer(settings), actor="tests")

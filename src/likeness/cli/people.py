@@ -178,6 +178,7 @@ def _assignments(given: tuple[str, ...]) -> dict[str, Any]:
 def rename(flags: Flags, person: str, new_name: str) -> None:
     """Give a person another name."""
     with flags.people(with_model=False) as opened:
+        opened.elsewhere = Written(flags.settings)
         renamed = opened.rename(person, new_name)
     if flags.output.as_json:
         flags.output.json(renamed.as_dict())

@@ -33,8 +33,15 @@ def stated(person: Person) -> Facts:
 
 
 def with_changes(facts: Facts, changes: Mapping[str, Any]) -> Facts:
-    """`facts` with some fields replaced; a name is cleaned, a profile copied, or asked of a function of the old one."""
+    """`facts` with some fields replaced; a name is cleaned, a profile copied, or asked of a function of the old one.
+
+    A consent that is stated anew without a day ends a day that has passed: whoever took theirs back and gives it again
+    is not due.
+    """
     cleaned = dict(changes)
+    over = facts.retain_until is not None and facts.retain_until < datetime.now().astimezone().date()
+    if over and cleaned.get("consent") is not None and "retain_until" not in cleaned:
+        cleaned["retain_until"] = None
     if "name" in cleaned:
         cleaned["name"] = clean_name(cleaned["name"])
     if "profile" in cleaned:

@@ -32,6 +32,12 @@ class Written(Elsewhere):
             if records is not None:
                 records.forget_person(person.id, person.name)
 
+    def rename(self, before: Person, after: Person) -> None:
+        """See `Elsewhere`."""
+        with self._records() as records:
+            if records is not None:
+                records.rename_person(before.name, after.name)
+
     def merge(self, source: Person, into: Person) -> None:
         """See `Elsewhere`."""
         with self._records() as records:

@@ -11,5 +11,8 @@ class Elsewhere:
     def erase(self, person: Person) -> None:
         """Erase what is kept of a person: called before they are erased, and once more when nobody finds them."""
 
+    def rename(self, before: Person, after: Person) -> None:
+        """Let what is kept under a person's former name be erased with them."""
+
     def merge(self, source: Person, into: Person) -> None:
         """Let what is kept of `source`, who is one with `into` now, be erased with them."""

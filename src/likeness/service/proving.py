@@ -19,11 +19,13 @@ from likeness.types import Person
 
 OF_FILES = (
     "Files of this gallery and of its snapshots that are where they were made. Not looked at: copies that were moved "
-    "or made by hand, backups, and what the disk itself may keep of blocks that files gave back."
+    "or made by hand, backups, and what the disk itself may keep of blocks that files gave back; the records of "
+    "arrivals and the storage, from which they were erased; messages that still wait in a queue."
 )
 OF_ANSWERS = (
     "What the server answers, and snapshots on this machine. Not looked at: the server's own files, logs, replicas and "
-    "backups, which may hold deleted rows until they are written over (PostgreSQL: VACUUM; Elasticsearch: a merge)."
+    "backups, which may hold deleted rows until they are written over (PostgreSQL: VACUUM; Elasticsearch: a merge); "
+    "the records of arrivals and the storage, from which they were erased; messages that still wait in a queue."
 )
 
 

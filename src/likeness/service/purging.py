@@ -61,6 +61,9 @@ def purge(people: Roster, as_of: date | None = None, *, stop: Callable[[], bool]
             if stop():
                 return
             try:
+                until = people.gallery.person(person.id).retain_until
+                if until is None or until >= day:
+                    continue  # their day was put off while others were erased
                 fate = Fate(person, people.forget(person.id))
                 erased += 1
             except PersonNotFound:

@@ -199,12 +199,13 @@ class Roster(AbstractContextManager["Roster"]):
         Raises:
             PersonNotFound: nobody has that id or name.
             PersonExists: another person has the new name.
-            StorageError: renamed, but not all of their pictures in the storage followed.
+            StorageError, RemoteError: renamed, but not all pictures in the storage, or answers, followed.
         """
         before = self.gallery.person(name_or_id)
         person = self.gallery.update(before.id, name=new_name)
         cache_of(self.recognizer.settings).forget(before.name)
         self._record("rename", person.id)
+        self.elsewhere.rename(before, person)
         if self.media is not None:
             self.media.move(before.name, person.name, list(self.gallery.faces(person.id)))
         return person

@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from likeness.addresses import masked
-from likeness.errors import ExtraMissing, RecordsUnavailable, SettingsError
+from likeness.errors import ExtraMissing, GalleryBusy, RecordsUnavailable, SettingsError
 from likeness.private import make_private
+from likeness.sqlite import truncate_log
 
 try:
     import sqlalchemy
@@ -71,6 +72,27 @@ def _engine(uri: str) -> Engine:
             f"no records are kept at {scheme}://", hint="a path is an SQLite file; postgresql://… a server"
         )
     return postgres_engine(uri, what="keeping records of arrivals")
+
+
+def empty_log(engine: Engine, *, insist: bool = True) -> None:
+    """Move what an SQLite file's log holds into the file, so that erased bytes are in neither; nothing on a server.
+
+    Raises:
+        RecordsUnavailable: readers held the log for too long, and it was insisted.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    path, lent = Path(str(engine.url.database)), engine.raw_connection()
+    try:
+        truncate_log(cast(sqlite3.Connection, lent.driver_connection), path, BUSY_S if insist else 0)
+    except GalleryBusy as error:
+        if insist:
+            raise RecordsUnavailable(
+                f"erased from the records at {path}, but readers held their log, which may still hold the bytes",
+                hint="end long-running readers, then forget the person once more or wait for the next erasure",
+            ) from error
+    finally:
+        lent.close()
 
 
 def _sqlite(path: Path) -> Engine:

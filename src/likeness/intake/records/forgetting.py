@@ -35,8 +35,13 @@ def merge_person(connection: Connection, source: tuple[str, str], into: tuple[st
     old = named.c.person == old_id
     connection.execute(sa.delete(named).where(old & named.c.content.in_(both)))
     connection.execute(sa.update(named).where(old).values(person=new_id))
-    for each in _called(connection, old_name):
-        connection.execute(sa.update(photos).where(photos.c.name == each).values(name=new_name))
+    rename_person(connection, old_name, new_name)
+
+
+def rename_person(connection: Connection, before: str, after: str) -> None:
+    """Let photos that came to enrol somebody of one name be of the other."""
+    for each in _called(connection, before):
+        connection.execute(sa.update(photos).where(photos.c.name == each).values(name=after))
 
 
 def forget_before(connection: Connection, moment: datetime) -> int:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from likeness.errors import JobNotFound
 from likeness.intake.records import forgetting
-from likeness.intake.records.database import READS, database_errors, open_database
+from likeness.intake.records.database import READS, database_errors, empty_log, open_database
 from likeness.intake.records.tables import jobs, named, photos, results, tellings
 from likeness.intake.records.values import OPEN, Arrival, ArrivalJob, Result, State, Telling
 
@@ -233,7 +233,14 @@ class Records:
     def forget_person(self, person_id: str, name: str = "") -> int:
         """Erase what names a person; how many results that were. See `likeness.intake.records.forgetting`."""
         with self._write() as connection:
-            return forgetting.forget_person(connection, person_id, name)
+            count = forgetting.forget_person(connection, person_id, name)
+        empty_log(self._engine)
+        return count
+
+    def rename_person(self, before: str, after: str) -> None:
+        """Let what names a person by a former name go when they are forgotten."""
+        with self._write() as connection:
+            forgetting.rename_person(connection, before, after)
 
     def merge_person(self, source: tuple[str, str], into: tuple[str, str]) -> None:
         """Let what names one person (by id and name) go when another one is forgotten, who is the same."""
@@ -243,7 +250,10 @@ class Records:
     def forget_before(self, moment: datetime) -> int:
         """Erase arrivals that ended before a moment, the results that no other arrival shares, and their jobs."""
         with self._write() as connection:
-            return forgetting.forget_before(connection, moment)
+            count = forgetting.forget_before(connection, moment)
+        if count:
+            empty_log(self._engine, insist=False)
+        return count
 
     def close(self) -> None:
         """Let go of connections."""
