@@ -148,6 +148,7 @@ def _bundle(data: bytes, folder: Path, network: bytes | None = None) -> None:
 
 def _manifest(data: bytes, folder: Path) -> None:
     (folder / "manifest.json").write_bytes(data)
+    (folder / "model.onnx").write_bytes(seeds.SMALL_FILE)
     bundle = Bundle.read(folder)
     _parsed(data, "it")
     for file in bundle.manifest.files.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -180,10 +181,15 @@ MANIFEST: dict[str, Any] = {
 }
 
 
+SMALL_FILE = b"no network, but a file"
+
+
 def manifests() -> tuple[bytes, ...]:
-    """Manifests of bundles."""
+    """Manifests of bundles; the first one's only file is `SMALL_FILE`, which lies beside it."""
+    listed = {"path": "model.onnx", "sha256": hashlib.sha256(SMALL_FILE).hexdigest(), "bytes": len(SMALL_FILE)}
+    whole = json.dumps(MANIFEST | {"files": {"model": listed}}).encode()
     shipped = [path.read_bytes() for path in sorted(PACKAGED.glob("*/manifest.json"))]
-    return (json.dumps(MANIFEST).encode(), *shipped)
+    return (whole, json.dumps(MANIFEST).encode(), *shipped)
 
 
 def calibrations() -> tuple[bytes, ...]:
