@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from gallery_oracle import SPACE
 
 from likeness.errors import InputError
 from likeness.gallery.base import NewFace
-from likeness.gallery.postgres import open_postgres
+from likeness.gallery.postgres import index, open_postgres
+from likeness.gallery.postgres.server import Server
 
 DIMENSION = 64
 PEOPLE = 1000
@@ -69,6 +73,7 @@ def test_the_index_finds_what_exact_search_finds(indexed, exact):
     assert found["search"].ok
     assert "recall@10" in found["search"].message
     assert "hnsw-halfvec of" in found["index"].message
+    assert "MB on disk for 3,000 faces, to be held in shared_buffers" in found["index"].message
 
 
 def test_similarities_are_those_of_full_precision(indexed):
@@ -114,8 +119,6 @@ def test_faces_added_and_erased_after_the_index_was_built_are_found_and_not_foun
 
 
 def test_what_an_index_will_take_is_said_about_right(indexed, exact):
-    from likeness.gallery.postgres import index
-
     faces, taken = indexed.info().faces, indexed.info().details["index_bytes"]
     assert 0.5 < index.estimate_bytes(DIMENSION, faces) / taken < 2
     message = {finding.name: finding.message for finding in exact.check(sample=10)}["index"]
@@ -123,8 +126,6 @@ def test_what_an_index_will_take_is_said_about_right(indexed, exact):
 
 
 def test_an_index_that_was_left_unfinished_is_built_anew(indexed, postgres_database):
-    import sqlalchemy as sa
-
     engine = sa.create_engine(postgres_database.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         [[name]] = connection.execute(
@@ -140,9 +141,7 @@ def test_an_index_that_was_left_unfinished_is_built_anew(indexed, postgres_datab
 
 
 def index_of(gallery) -> str:
-    from likeness.gallery.postgres import index
-
-    return gallery._server.read(lambda connection, state: index.index_name(state))
+    return gallery._server.read(lambda connection, state: index.index_name(state.vectors))
 
 
 def test_vectors_that_are_too_long_for_an_index_are_searched_exactly(postgres_uri):
@@ -153,3 +152,40 @@ def test_vectors_that_are_too_long_for_an_index_are_searched_exactly(postgres_ur
         assert gallery.search(vector[None], 1)[0][0].name == "Ann"
         with pytest.raises(InputError, match="too long"):
             gallery.build_index()
+
+
+def test_a_reembedded_gallery_keeps_its_index_and_counts_its_faces_once(postgres_uri):
+    vectors = VECTORS[:600]
+    faces = [NewFace(f"P{row}", vector, b"%d" % row, f"{row:064x}") for row, vector in enumerate(vectors)]
+    with open_postgres(postgres_uri, space=SPACE, dimension=DIMENSION, create=True, approximate_above=100) as gallery:
+        gallery.add(faces)
+        gallery.build_index()
+        told: list[tuple[int, int]] = []
+        asked: list[str] = []
+        sa.event.listen(gallery._server.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+
+        def embed(crops):
+            if len(told) == 3:  # enrolled while the rest is embedded
+                gallery.add([NewFace("Late", VECTORS[600], b"600", "f" * 64)])
+            return VECTORS[[int(crop) for crop in crops], :32] / np.linalg.norm(
+                VECTORS[[int(crop) for crop in crops], :32], axis=1, keepdims=True
+            )
+
+        assert gallery.reembed("new", 32, embed, progress=lambda *now: told.append(now)) == 601
+        assert len([words for words in asked if "count(*)" in words and "coalesce" in words]) == 1
+        assert told[:3] == [(0, 600), (64, 600), (128, 600)]
+        assert told[-1] == (601, 601)
+        assert gallery.info().index == "hnsw-halfvec", "searches are as fast as before"
+        probe = VECTORS[600:601, :32] / np.linalg.norm(VECTORS[600, :32])
+        assert gallery.search(probe, 1)[0][0].name == "Late"
+        assert [finding for finding in gallery.check() if not finding.ok] == []
+
+
+def test_where_nobody_can_be_asked_how_far_a_build_is_nothing_is_told():
+    server = Server("postgresql://u@127.0.0.1:1/x?connect_timeout=1", "x")
+    told: list[tuple[int, int]] = []
+    ended = threading.Event()
+    threading.Timer(1.2, ended.set).start()
+    index._tell(server, "gallery_vectors_1_1", 10, lambda *now: told.append(now), ended)
+    assert told == []
+    server.close()

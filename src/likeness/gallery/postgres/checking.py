@@ -129,9 +129,9 @@ def _index(connection: Connection, state: State, approximate_above: int) -> Find
         )
     taken = index.bytes_of(connection, state)
     cached = connection.execute(text("SELECT pg_size_bytes(current_setting('shared_buffers'))")).scalar_one()
-    words = f"{index.NAME} of {taken / 1e6:,.1f} MB for {state.faces:,} faces"
-    if taken > cached:
-        words += f"; shared_buffers ({cached / 1e6:,.0f} MB) hold less: raise them, or searches wait for the disk"
+    words = f"{index.NAME} of {taken / 1e6:,.1f} MB on disk for {state.faces:,} faces, to be held in shared_buffers"
+    words += f" ({cached / 1e6:,.0f} MB): "
+    words += "they hold less; raise them, or searches wait for the disk" if taken > cached else "it fits"
     return Finding("index", True, words)
 
 

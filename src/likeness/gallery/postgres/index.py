@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from likeness.errors import InputError
 from likeness.gallery.postgres.server import Server, State
@@ -27,14 +29,14 @@ _LOOKED_AT = 100_000
 _EVERY_S = 0.5
 
 
-def index_name(state: State) -> str:
-    """What the index of a gallery is called."""
-    return f"{state.vectors}_hnsw"
+def index_name(vectors: str) -> str:
+    """What the index of a table of vectors is called."""
+    return f"{vectors}_hnsw"
 
 
 def is_built(connection: Connection, state: State) -> bool:
     """Whether there is an index that answers."""
-    return _state_of(connection, state) is True
+    return _state_of(connection, state.vectors) is True
 
 
 def is_used(connection: Connection, state: State, approximate_above: int) -> bool:
@@ -42,10 +44,10 @@ def is_used(connection: Connection, state: State, approximate_above: int) -> boo
     return state.faces > approximate_above and is_built(connection, state)
 
 
-def _state_of(connection: Connection, state: State) -> bool | None:
+def _state_of(connection: Connection, vectors: str) -> bool | None:
     """True for an index that is whole, False for one whose making was interrupted, None for none."""
     return connection.execute(
-        text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"), {"name": index_name(state)}
+        text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"), {"name": index_name(vectors)}
     ).scalar()
 
 
@@ -71,23 +73,30 @@ def tune(connection: Connection, state: State, count: int) -> None:
     )
 
 
-def build(server: Server, progress: Callable[[int, int], None]) -> None:
+def build(server: Server, progress: Callable[[int, int], None], *, of_next: int | None = None) -> None:
     """Build the index, unless there is one; others search and write meanwhile.
+
+    With `of_next`, a dimension, it is one of the vectors that a re-embedding has filled in, before they take over.
 
     Raises:
         InputError: the vectors are too long for an index.
     """
-    state, built = server.read(lambda connection, state: (state, _state_of(connection, state)))
+
+    def look(connection: Connection, state: State) -> tuple[str, int, int, bool | None]:
+        vectors = state.vectors if of_next is None else state.vectors_next
+        return vectors, of_next or state.dimension, state.faces, _state_of(connection, vectors)
+
+    vectors, dimension, faces, built = server.read(look)
     if built:
-        progress(state.faces, state.faces)
+        progress(faces, faces)
         return
-    if state.dimension > LONGEST_DIMENSION:
+    if dimension > LONGEST_DIMENSION:
         raise InputError(
-            f"vectors of {state.dimension} numbers are too long for an index of pgvector ({LONGEST_DIMENSION} at most)",
+            f"vectors of {dimension} numbers are too long for an index of pgvector ({LONGEST_DIMENSION} at most)",
             hint="exact search goes on without it",
         )
     ended = threading.Event()
-    telling = threading.Thread(target=_tell, args=(server, state, progress, ended), daemon=True)
+    telling = threading.Thread(target=_tell, args=(server, vectors, faces, progress, ended), daemon=True)
     with server.errors(), server.engine.connect() as plain:
         connection = plain.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(text("SET statement_timeout = 0"))
@@ -95,11 +104,11 @@ def build(server: Server, progress: Callable[[int, int], None]) -> None:
         telling.start()
         try:
             if built is False:
-                connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {index_name(state)}"))
+                connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {index_name(vectors)}"))
             connection.execute(
                 text(
-                    f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index_name(state)} ON {state.vectors} "
-                    f"USING hnsw ((vec::halfvec({state.dimension})) halfvec_ip_ops) "
+                    f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index_name(vectors)} ON {vectors} "
+                    f"USING hnsw ((vec::halfvec({dimension})) halfvec_ip_ops) "
                     f"WITH (m = {_LINKS}, ef_construction = {_BUILD_BREADTH})"
                 )
             )
@@ -107,26 +116,32 @@ def build(server: Server, progress: Callable[[int, int], None]) -> None:
             ended.set()
             telling.join()
             plain.invalidate()  # its time limits were lifted: it is not for others
-    progress(state.faces, state.faces)
+    progress(faces, faces)
 
 
-def _tell(server: Server, state: State, progress: Callable[[int, int], None], ended: threading.Event) -> None:
-    """Tell how far the server has come; it counts rows of the table's blocks, not of the gallery."""
+def _tell(
+    server: Server, vectors: str, faces: int, progress: Callable[[int, int], None], ended: threading.Event
+) -> None:
+    """Tell how far the server has come; it counts rows of the table's blocks, not of the gallery.
+
+    A look that fails tells nothing: where the server is gone, whoever builds finds out.
+    """
     select = text(
         "SELECT greatest(blocks_done, 0), greatest(blocks_total, 1) FROM pg_stat_progress_create_index "
         "WHERE relid = to_regclass(:table)"
     )
     while not ended.wait(_EVERY_S):
-        with server.engine.connect() as connection:
-            row = connection.execute(select, {"table": state.vectors}).first()
+        row = None
+        with suppress(SQLAlchemyError), server.engine.connect() as connection:
+            row = connection.execute(select, {"table": vectors}).first()
         if row is not None:
-            progress(int(state.faces * min(1.0, row[0] / row[1])), state.faces)
+            progress(int(faces * min(1.0, row[0] / row[1])), faces)
 
 
 def bytes_of(connection: Connection, state: State) -> int:
     """How many bytes the index takes."""
     size = text("SELECT pg_relation_size(to_regclass(:name))")
-    return int(connection.execute(size, {"name": index_name(state)}).scalar() or 0)
+    return int(connection.execute(size, {"name": index_name(state.vectors)}).scalar() or 0)
 
 
 def estimate_bytes(dimension: int, faces: int) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import Connection, text
 
 from likeness.errors import GalleryBusy
-from likeness.gallery.postgres import faces
+from likeness.gallery.postgres import faces, index
 from likeness.gallery.postgres.opening import make_vectors
 from likeness.gallery.postgres.server import Server, State, wait_briefly
 from likeness.types import Vector, check_unit_vectors
@@ -29,19 +30,23 @@ def run(
     if not server.write(lambda connection, state: _begin(connection, state, space, dimension, maker, aim)):
         return 0
     embedded = 0
+    after, done = server.read(_reached)
     while True:
-        batch, done, total = server.read(_next_batch)
-        progress(done, total)
+        batch, total = server.read(partial(_next_batch, after=after))
+        progress(min(done, total), total)
         if not batch:
-            if server.write(lambda connection, state: _switch(connection, state, space, dimension, maker, aim)):
+            _index_too(server, dimension, progress)
+            lacking = server.write(lambda connection, state: _switch(connection, state, space, dimension, maker, aim))
+            if lacking is None:
                 break
-            continue  # somebody enrolled a face after the last look
+            after = lacking - 1  # somebody enrolled it after the last look
+            continue
         vectors = embed([crop for _, crop in batch])
         check_unit_vectors(vectors, dimension)
         if len(vectors) != len(batch):
             raise ValueError(f"expected {len(batch)} embeddings, got {len(vectors)}")
         _keep(server, aim, [face for face, _ in batch], vectors)
-        embedded += len(batch)
+        embedded, done, after = embedded + len(batch), done + len(batch), batch[-1][0]
     return embedded
 
 
@@ -57,19 +62,29 @@ def _begin(connection: Connection, state: State, space: str, dimension: int, mak
     return True
 
 
-def _next_batch(connection: Connection, state: State) -> tuple[list[tuple[int, bytes]], int, int]:
+def _reached(connection: Connection, state: State) -> tuple[int, int]:
+    """The last face that has its new vector, and how many have one: an earlier run may have made some."""
     if state.reembedding is None:
         raise _taken()
-    newest = connection.execute(text(f"SELECT coalesce(max(face), 0) FROM {state.vectors_next}")).scalar_one()  # noqa: S608
-    values = {"gallery": state.id, "after": newest, "limit": _BATCH}
+    last, count = connection.execute(text(f"SELECT coalesce(max(face), 0), count(*) FROM {state.vectors_next}")).one()  # noqa: S608
+    return last, count
+
+
+def _next_batch(connection: Connection, state: State, after: int) -> tuple[list[tuple[int, bytes]], int]:
+    if state.reembedding is None:
+        raise _taken()
+    values = {"gallery": state.id, "after": after, "limit": _BATCH}
     rows = connection.execute(
         text("SELECT id, crop FROM gallery_faces WHERE gallery = :gallery AND id > :after ORDER BY id LIMIT :limit"),
         values,
     ).all()
-    done = connection.execute(
-        text("SELECT count(*) FROM gallery_faces WHERE gallery = :gallery AND id <= :after"), values
-    ).scalar_one()
-    return [(row[0], bytes(row[1])) for row in rows], done, state.faces
+    return [(row[0], bytes(row[1])) for row in rows], state.faces
+
+
+def _index_too(server: Server, dimension: int, progress: Callable[[int, int], None]) -> None:
+    """Where searches go through an index, build one of the new vectors before they take over."""
+    if server.read(index.is_built) and dimension <= index.LONGEST_DIMENSION:
+        index.build(server, progress, of_next=dimension)
 
 
 def _taken() -> GalleryBusy:
@@ -95,19 +110,19 @@ def _keep(server: Server, aim: str, face_ids: list[int], vectors: Vector) -> Non
     server.write(work)
 
 
-def _switch(connection: Connection, state: State, space: str, dimension: int, maker: str, aim: str) -> bool:
-    """Let the new vectors take over, unless a face lacks one."""
+def _switch(connection: Connection, state: State, space: str, dimension: int, maker: str, aim: str) -> int | None:
+    """Let the new vectors take over; unless a face lacks one: the first such."""
     if state.reembedding != aim:
         raise _taken()
     lacking = connection.execute(
         text(
-            f"SELECT 1 FROM gallery_faces f LEFT JOIN {state.vectors_next} v ON v.face = f.id "  # noqa: S608
-            "WHERE f.gallery = :gallery AND v.face IS NULL LIMIT 1"
+            f"SELECT min(f.id) FROM gallery_faces f LEFT JOIN {state.vectors_next} v ON v.face = f.id "  # noqa: S608
+            "WHERE f.gallery = :gallery AND v.face IS NULL"
         ),
         {"gallery": state.id},
-    ).first()
+    ).scalar()
     if lacking is not None:
-        return False
+        return int(lacking)
     connection.execute(
         text(
             "UPDATE galleries SET space = :space, dimension = :dimension, maker = :maker, generation = generation + 1, "
@@ -115,4 +130,4 @@ def _switch(connection: Connection, state: State, space: str, dimension: int, ma
         ),
         {"space": space, "dimension": dimension, "maker": maker or None, "id": state.id},
     )
-    return True
+    return None
