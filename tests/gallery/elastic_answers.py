@@ -14,7 +14,7 @@ from elastic_queries import COSINE, BadRequest, Source, aggregated, cosines, fil
 
 _PATHS = (
     "/", "/_aliases", "/_bulk", "/_pit", "/_search", "/_cat/indices/{index}", "/{index}/_doc/{id}", "/{index}/_mget",
-    "/{index}/_search", "/{index}/_refresh", "/{index}/_pit", "/{index}",
+    "/{index}/_search", "/{index}/_refresh", "/{index}/_mapping", "/{index}/_pit", "/{index}",
 )  # fmt: skip
 ROUTES = [(path, re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))) for path in _PATHS]
 _NAMES = {"/": "info", "/_cat/indices/{index}": "cat"}
@@ -127,6 +127,9 @@ class Answers:
         for index in self.indexes.named(name):
             index.refresh()
         return {"_shards": {"total": 1, "successful": 1, "failed": 0}}
+
+    def _mapping(self, name: str, *_: Any) -> dict[str, Any]:
+        return {index.name: {"mappings": index.mappings} for index in self.indexes.named(name)}
 
     def _pit(self, name: str, *_: Any) -> dict[str, Any]:
         id_ = secrets.token_hex(8)

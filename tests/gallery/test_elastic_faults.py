@@ -132,11 +132,11 @@ def kill_after(gallery, requests):
     """Let a gallery reach the cluster so many times more, and never again."""
     ask, left = gallery._store.cluster.ask, [requests]
 
-    def limited(question):
+    def limited(question, **how):
         if left[0] < 1:
             raise Killed
         left[0] -= 1
-        return ask(question)
+        return ask(question, **how)
 
     gallery._store.cluster.ask = limited
     return left
@@ -221,11 +221,11 @@ def test_a_writer_that_was_only_slow_finds_itself_overtaken_and_has_changed_noth
     waiting, go_on = threading.Event(), threading.Event()
     ask, caught = slow._store.cluster.ask, []
 
-    def stopped(question):
+    def stopped(question, **how):
         if threading.current_thread() is worker and not waiting.is_set() and bulk_is_next():
             waiting.set()
             go_on.wait(10)
-        return ask(question)
+        return ask(question, **how)
 
     def bulk_is_next():
         return server.asked[-1] == ("PUT", f"/{prefix}-meta/_doc/change-1")

@@ -15,10 +15,10 @@ from typing import Any
 from likeness.errors import GalleryBusy
 from likeness.gallery import trail
 from likeness.gallery.base import Event, TrailCheck
+from likeness.gallery.elastic.cluster import Pause
 from likeness.gallery.elastic.store import TRAIL, Kept, Overtaken, Store
 
 _PAGE = 500
-_TRIES = 100
 
 
 def line_id(number: int) -> str:
@@ -33,13 +33,15 @@ def as_body(line: trail.Line, seal: str) -> dict[str, Any]:
 
 def append(store: Store, action: str, actor: str, person_id: str | None, details: Mapping[str, Any]) -> None:
     """Write one line."""
-    for _ in range(_TRIES):
+    pause = Pause(store.address.options.patience, longest_s=0.25)
+    while pause.left():
         last = _last(store)
         number = last.body["number"] + 1
         line, seal = trail.write(number, last.body["seal"], action, actor, person_id, details)
         try:
             store.put(store.audit, line_id(number), as_body(line, seal), seen=None)
         except Overtaken:
+            pause.wait()
             continue
         _advance(store, last, number, seal)
         return

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from likeness.errors import GalleryBusy, StorageError
-from likeness.gallery.elastic.cluster import Cluster, Pause, of_item
+from likeness.gallery.elastic.cluster import Cluster, Pause, TooMuch, of_item
 
 _LATER = (429, 503)
 
@@ -56,6 +56,15 @@ class Done(NamedTuple):
         """Whether the document is another one than the item expects."""
         return self.status == 409
 
+    @property
+    def lacks(self) -> bool:
+        """Whether the document that is to be changed or deleted is not there; where one is to be written, its index."""
+        return self.status == 404 and self.action.op in ("update", "delete")
+
+
+_Item = tuple[int, Action, list[bytes]]
+"""An item with its place, as it was given and as it is sent."""
+
 
 def write(cluster: Cluster, actions: Iterable[Action], *, between: Callable[[], None] = lambda: None) -> list[Done]:
     """Carry out actions in bulk requests; outcomes in order. `between` is called before each request.
@@ -71,14 +80,7 @@ def write(cluster: Cluster, actions: Iterable[Action], *, between: Callable[[], 
     while waiting:
         between()
         part = _first(waiting, most, options.bulk_bytes)
-        items = _send(cluster, part)
-        later = []
-        for each, item in zip(part, items, strict=True):
-            (answer,) = item.values()
-            if answer["status"] in _LATER:
-                later.append(each)
-            else:
-                outcomes[each[0]] = Done(each[1], answer["status"], answer.get("error"))
+        later = _taken(part, _send(cluster, part), outcomes)
         waiting = later + waiting[len(part) :]
         if not later:
             most = min(options.bulk_count, 2 * most)
@@ -96,19 +98,31 @@ def write(cluster: Cluster, actions: Iterable[Action], *, between: Callable[[], 
     return done
 
 
+def _taken(part: list[_Item], items: list[dict[str, Any]] | None, outcomes: dict[int, Done]) -> list[_Item]:
+    """Note what became of a request's items; those that are to be sent again."""
+    if items is None:
+        return part
+    later = []
+    for each, item in zip(part, items, strict=True):
+        (answer,) = item.values()
+        if answer["status"] in _LATER:
+            later.append(each)
+        else:
+            outcomes[each[0]] = Done(each[1], answer["status"], answer.get("error"))
+    return later
+
+
 def expect_done(cluster: Cluster, outcomes: Sequence[Done]) -> None:
     """Raise for the first item that failed otherwise than by a conflict or a missing document."""
-    failed = [each for each in outcomes if each.status >= 400 and each.status not in (404, 409)]
+    failed = [each for each in outcomes if each.status >= 400 and each.status != 409 and not each.lacks]
     if failed:
         said = of_item(cluster.address.shown, failed[0].status, failed[0].error)
         raise type(said)(f"{len(failed):,} of {len(outcomes):,} documents: {said.message}", hint=said.hint)
 
 
-def _first(
-    waiting: Sequence[tuple[int, Action, list[bytes]]], count: int, size: int
-) -> list[tuple[int, Action, list[bytes]]]:
+def _first(waiting: Sequence[_Item], count: int, size: int) -> list[_Item]:
     """The items that fit into one request; at least one."""
-    part: list[tuple[int, Action, list[bytes]]] = []
+    part: list[_Item] = []
     held = 0
     for each in waiting[:count]:
         held += sum(map(len, each[2])) + len(each[2])
@@ -118,9 +132,13 @@ def _first(
     return part
 
 
-def _send(cluster: Cluster, part: Sequence[tuple[int, Action, list[bytes]]]) -> list[dict[str, Any]]:
+def _send(cluster: Cluster, part: Sequence[_Item]) -> list[dict[str, Any]] | None:
+    """The items of the answer; None where all was refused as too much."""
     lines = [line for _, _, each in part for line in each]
-    answer = cluster.ask(lambda client: client.bulk(operations=lines))  # type: ignore[arg-type] # encoded here
+    try:
+        answer = cluster.ask(lambda client: client.bulk(operations=lines), whole=False)  # type: ignore[arg-type] # encoded here
+    except TooMuch:
+        return None
     items: list[dict[str, Any]] = answer["items"]
     if len(items) != len(part):
         raise StorageError(f"{cluster.address.shown} told of {len(items)} documents, {len(part)} were sent")

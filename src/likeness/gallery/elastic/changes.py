@@ -17,8 +17,9 @@ tombstone for the same reason: an id, and nothing else.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,11 +52,12 @@ class Plan:
     faces: int = 0
     drop: str | None = None
 
-    def journal(self) -> dict[str, Any]:
-        """As it is kept until it is carried out."""
+    def journal(self, token: str) -> dict[str, Any]:
+        """As it is kept until it is carried out; `token` is the change's."""
         return {
+            "token": token,
             "last_face": self.head.get("last_face", 0),
-            "fresh": [(one.into, one.id) for one in self.fresh],
+            "fresh": [(one.into, one.id, one.seen) for one in self.fresh],
             "old": [list(one) for one in self.old],
             "drop": self.drop,
         }
@@ -68,6 +70,7 @@ class Change:
         self._store = store
         self._held = held
         self.number = self.head.change + 1
+        self._token = secrets.token_hex(8)
 
     @property
     def head(self) -> Head:
@@ -92,6 +95,7 @@ class Change:
         Raises:
             StorageError: nothing was changed; or all is changed and something remains to be tidied up, and says so.
         """
+        self._held.leave()  # until all is done or undone: however this ends, the next writer finishes or undoes it
         self._begin(plan)
         try:
             self._write_fresh(plan.fresh)
@@ -100,18 +104,20 @@ class Change:
             raise
         self._count(plan)
         self._finish(plan.old, plan.drop)
+        self._held.stay()
 
     def _begin(self, plan: Plan) -> None:
         try:
-            self._store.put(self._store.meta, self._journal, plan.journal(), seen=None)
+            self._store.put(self._store.meta, self._journal, plan.journal(self._token), seen=None)
         except Overtaken as error:
             raise self._overtaken() from error
 
     def _write_fresh(self, fresh: Sequence[Action]) -> None:
-        outcomes = write(self._store.cluster, fresh, between=self.renew)
+        named = [one._replace(body={**(one.body or {}), "token": self._token}) for one in fresh]
+        outcomes = write(self._store.cluster, named, between=self.renew)
         doubtful = [done.action for done in outcomes if done.conflicts]
-        there = self._store.get_many([(one.into, one.id) for one in doubtful], fields=["change"])
-        if any(kept is None or kept.body.get("change") != self.number for kept in there):
+        there = self._store.get_many([(one.into, one.id) for one in doubtful], fields=["token"])
+        if any(kept is None or kept.body.get("token") != self._token for kept in there):
             raise self._overtaken()  # else they were written, and the answer was lost
         if fresh:
             self._store.refresh(*sorted({one.into for one in fresh}))
@@ -121,21 +127,26 @@ class Change:
         told = {"change": self.number, "committed": self.number, "faces": self.head.faces + plan.faces, **plan.head}
         try:
             self._held.write(**told)
-        except GalleryBusy:
-            raise  # another writer took over, and has undone it
         except LikenessError as error:
-            self._held.leave()
+            if self._held.lost and self._is_void():
+                raise self._overtaken() from error
             raise type(error)(
                 f"{error.message}; whether the change was made is not known",
                 hint="do it again: what is there already is not added twice",
             ) from error
+
+    def _is_void(self) -> bool:
+        """Whether another writer took over, and has undone it."""
+        with suppress(LikenessError):
+            journal = self._store.get(self._store.meta, self._journal)
+            return journal is not None and "void" in journal.body
+        return False
 
     def _finish(self, old: Sequence[Action], drop: str | None) -> None:
         try:
             self.carry_out(old, drop)
             self._store.delete(self._store.meta, self._journal)
         except LikenessError as error:
-            self._held.leave()
             raise type(error)(
                 f"the change is made, but not everywhere yet: {error.message}",
                 hint="whoever changes or opens the gallery next finishes it",
@@ -152,22 +163,39 @@ class Change:
 
     def _undo(self, plan: Plan) -> None:
         """Undo step 2, after an error that the caller raises; what cannot be undone now, the next writer undoes."""
-        try:
-            self._bury(plan.journal())
-        except (LikenessError, Overtaken):
-            self._held.leave()
+        with suppress(LikenessError, Overtaken):
+            self._bury(plan.journal(self._token))
+            self._held.stay()
 
     def _bury(self, journal: dict[str, Any]) -> None:
-        """Put tombstones where documents were to be that do not count; their numbers are not given again."""
-        fresh: list[tuple[str, str]] = journal["fresh"]
-        if fresh:
-            write(self._store.cluster, (Action("index", index, id_, GONE) for index, id_ in fresh), between=self.renew)
-            self._store.refresh(*sorted({index for index, _ in fresh}))
+        """Put tombstones where documents were to be that do not count; their numbers are not given again.
+
+        Each only over what was read: a request of this kind that comes late must not bury what others wrote since.
+        """
+        waiting: list[Sequence[Any]] = journal["fresh"]
+        while waiting:
+            self._held.write()  # whoever was taken over stops here
+            done = write(self._store.cluster, self._burying(waiting, journal.get("token")), between=self.renew)
+            again = {(one.action.into, one.action.id) for one in done if one.conflicts}  # a slow writer wrote it
+            waiting = [one for one in waiting if (one[0], one[1]) in again]
+        if journal["fresh"]:
+            self._store.refresh(*sorted({one[0] for one in journal["fresh"]}))
         kept = self._store.get(self._store.meta, self._journal)
         if kept is not None:  # what it says of people must not stay, but nobody may write another one
             self._store.put(self._store.meta, self._journal, {"void": True}, seen=kept.seen)
         last = max(self.head.last_face, journal["last_face"])
         self._held.write(change=self.number, last_face=last)
+
+    def _burying(self, fresh: Sequence[Sequence[Any]], token: str | None) -> list[Action]:
+        there = self._store.get_many([(into, id_) for into, id_, _ in fresh], fields=["kind", "token"])
+        actions = []
+        for (into, id_, seen), kept in zip(fresh, there, strict=True):
+            if kept is None:
+                actions.append(Action("create", into, id_, GONE))
+            elif (seen is not None and kept.seen == tuple(seen)) or kept.body.get("token") == token:
+                actions.append(Action("index", into, id_, GONE, kept.seen))
+            # else it is buried already, or another change's
+        return actions
 
     def recover(self) -> None:
         """Finish or undo what a dead writer began."""

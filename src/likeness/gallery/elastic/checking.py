@@ -202,18 +202,20 @@ def forecast(store: Store, count: int) -> Forecast:
     hits = store.search(head.index, query={"match_all": {}}, size=100, source={"includes": ["held"]})["hits"]["hits"]
     pictures = [3 * len(hit["_source"].get("held", {}).get("crop", "")) // 4 for hit in hits]
     picture = picture_bytes([size for size in pictures if size])
-    memory, disk = estimate_bytes(options.index, count, head.dimension, options.m)
-    kind = "exact" if count <= options.exact else options.index
+    graph, links = layout.graph_of(store, head)
+    memory, disk = estimate_bytes(graph, count, head.dimension, links)
+    kind = "exact" if count <= options.exact else graph
     return Forecast(count, kind, memory, disk + count * (4 * picture // 3 + _RECORD_BYTES), picture)
 
 
 def _index(store: Store, head: Head, searcher: Searcher) -> Finding:
     options = store.address.options
-    memory, disk = estimate_bytes(options.index, max(head.faces, 1), head.dimension, options.m)
+    graph, links = layout.graph_of(store, head)
+    memory, disk = estimate_bytes(graph, max(head.faces, 1), head.dimension, links)
     words = (
         f"exact search is used up to {options.exact:,} faces"
         if searcher.mode(head) == "exact"
-        else f"{options.index}, {options.oversample:g} times as many faces scored again with full precision"
+        else f"{graph}, {options.oversample:g} times as many faces scored again with full precision"
     )
     room = f"the vectors of {head.faces:,} faces want about {memory / 1e6:,.1f} MB of memory outside the heap"
     return Finding("index", True, f"{words}; {room} and {disk / 1e6:,.1f} MB of disk a copy, pictures not counted")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from likeness.errors import (
@@ -49,29 +52,47 @@ class Pause:
         self._longest = min(self._most, 2 * self._longest)
 
 
+class TooMuch(Exception):
+    """A request was refused as a whole because the cluster has too much to do."""
+
+
 class Cluster:
     """A cluster as the rest of the engine asks it. Thread-safe."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
         self.client = _connected(address)
+        self._limit = threading.local()
 
-    def ask(self, question: Callable[[Elasticsearch], _Answer]) -> _Answer:
+    @contextmanager
+    def within(self, limit_s: float) -> Iterator[None]:
+        """Let this thread ask nothing again for longer than this: who holds a lease must be heard of before it ends."""
+        before: float = getattr(self._limit, "s", math.inf)
+        self._limit.s = min(before, limit_s)
+        try:
+            yield
+        finally:
+            self._limit.s = before
+
+    def ask(self, question: Callable[[Elasticsearch], _Answer], *, whole: bool = True) -> _Answer:
         """The answer to a question that may be asked twice; asked again where the cluster is busy or silent.
 
         Raises:
+            TooMuch: it is refused as too much, and would better be asked for less (not where it is `whole`).
             StorageError: it is not answered in time, or refused; also `GalleryMissing`.
             elasticsearch.ConflictError, elasticsearch.NotFoundError: for whoever asks to judge.
         """
         import elasticsearch
 
-        pause = Pause(self.address.options.patience)
+        pause = Pause(min(self.address.options.patience, getattr(self._limit, "s", math.inf)))
         while True:
             try:
                 return question(self.client)
             except (elasticsearch.ConflictError, elasticsearch.NotFoundError):
                 raise
             except (elasticsearch.ApiError, elasticsearch.TransportError) as error:
+                if not whole and getattr(error, "status_code", None) == 429 and _may_pass(error):
+                    raise TooMuch from error
                 said = self.in_our_words(error)
                 if not (_may_pass(error) and pause.left()):
                     raise said from error

@@ -38,7 +38,7 @@ def erase_person(store: Store, changes: Changes, maintenance: Lease, person_id: 
             name = record.person.name
             plan = Plan(faces=-len(erased))
             people.bury(store, plan, record)
-            plan.old += faces.erasing(head, erased) + notes.erasing(store, head, name)
+            plan.old += faces.erasing(store, head.indexes, erased) + notes.erasing(store, head, name)
             hashed = name_hash(head.key, name)
             _note_pending(store, change, plan, held, Task(_with_merged(store, person_id), erased, [hashed]))
             change.commit(plan)
@@ -59,7 +59,7 @@ def erase_face(store: Store, changes: Changes, maintenance: Lease, face_id: int)
             kept = store.get(head.index, str(face_id))
             if kept is None or kept.body.get("change", head.committed + 1) > head.committed:
                 raise PersonNotFound(f"there is no face {face_id} in the gallery")
-            plan = Plan(faces=-1, old=faces.erasing(head, [face_id]))
+            plan = Plan(faces=-1, old=faces.erasing(store, head.indexes, [face_id]))
             _note_pending(store, change, plan, held, Task([], [face_id], []))
             change.commit(plan)
         reached = finish(store, held)
@@ -78,7 +78,8 @@ def merge(store: Store, changes: Changes, maintenance: Lease, source_id: str, in
             moved = [face for face, place in theirs.items() if place not in places]
             plan = Plan(faces=-len(doubles))
             people.bury(store, plan, source, into=into_id)
-            plan.old += faces.erasing(head, doubles) + faces.giving(head, moved, into_id)
+            plan.old += faces.erasing(store, head.indexes, doubles)
+            plan.old += faces.giving(store, head.indexes, moved, into_id)
             plan.old += notes.moving(store, head, source.person.name, into.person.name)
             _note_pending(store, change, plan, held, Task([], doubles, []))
             change.commit(plan)

@@ -12,9 +12,9 @@ import numpy as np
 from likeness.gallery.base import Added, NewFace, StoredFace
 from likeness.gallery.elastic import people
 from likeness.gallery.elastic.bulk import Action
-from likeness.gallery.elastic.changes import Change, Plan
+from likeness.gallery.elastic.changes import GONE, Change, Plan
 from likeness.gallery.elastic.head import Head
-from likeness.gallery.elastic.store import Store
+from likeness.gallery.elastic.store import Kept, Store
 from likeness.gallery.identity import name_key, photo_hash
 from likeness.gallery.stated import Facts, now, stated, stated_by, with_changes
 from likeness.types import Vector
@@ -207,11 +207,25 @@ def ids_of(store: Store, head: Head, person_id: str) -> dict[int, tuple[str, int
     return {hit["_source"]["id"]: (hit["_source"]["photo"], hit["_source"]["face_index"]) for hit in hits}
 
 
-def erasing(head: Head, face_ids: Sequence[int]) -> list[Action]:
-    """What erases faces, wherever they are indexed."""
-    return [Action("delete", index, str(face), None) for index in head.indexes for face in face_ids]
+def erasing(store: Store, indexes: Sequence[str], face_ids: Sequence[int]) -> list[Action]:
+    """What erases faces from some indexes, as they are now; tombstones let no late writer bring them back."""
+    return [
+        Action("create", index, id_, GONE) if kept is None else Action("index", index, id_, GONE, kept.seen)
+        for index, id_, kept in _present(store, indexes, face_ids)
+    ]
 
 
-def giving(head: Head, face_ids: Sequence[int], person_id: str) -> list[Action]:
-    """What gives faces to somebody else, wherever they are indexed."""
-    return [Action("update", index, str(face), {"person": person_id}) for index in head.indexes for face in face_ids]
+def giving(store: Store, indexes: Sequence[str], face_ids: Sequence[int], person_id: str) -> list[Action]:
+    """What gives faces to somebody else in those of some indexes that have them, as they are now."""
+    return [
+        Action("update", index, id_, {"person": person_id}, kept.seen)
+        for index, id_, kept in _present(store, indexes, face_ids)
+        if kept is not None and kept.body["kind"] == "face"
+    ]
+
+
+def _present(store: Store, indexes: Sequence[str], face_ids: Sequence[int]) -> Iterator[tuple[str, str, Kept | None]]:
+    for index in indexes:
+        ids = [str(face) for face in face_ids]
+        there = store.get_many([(index, id_) for id_ in ids], fields=["kind"])
+        yield from ((index, id_, kept) for id_, kept in zip(ids, there, strict=True))

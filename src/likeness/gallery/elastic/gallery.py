@@ -261,7 +261,7 @@ class ElasticGallery(Gallery, Transferable, Deletable):
         return embedded
 
     def build_index(self, *, progress: Callable[[int, int], None] = ignore_progress) -> str:  # noqa: D102
-        return self._searcher.mode(self._store.head()[0])  # the cluster keeps its index itself
+        return self._store.at_present(self._searcher.mode)  # the cluster keeps its index itself
 
     def check(self, *, sample: int = 1000) -> list[Finding]:  # noqa: D102
         return checking.run(self._store, self._changes, self._maintenance, self._searcher, sample=sample)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from likeness.errors import GalleryCorrupt, StorageError
+from likeness.errors import GalleryCorrupt, GalleryMissing, StorageError
 
 FORMAT = 1
 """Of what the indexes hold; a later one is not opened by this version."""
@@ -29,6 +29,8 @@ class Head:
         came: for each part of these contents the key up to which all rows are here, whatever was sent after it.
         writer: who changes it now: `token`, `at` (ISO time), and `left` where they gave up half-way.
         write: another random text with every writing of it.
+        state: `making` until all indexes are there, `deleting` from when it counts as gone until they are.
+        token: stands in each index that is this gallery's, and tells them from those of an earlier one.
     """
 
     space: str
@@ -47,6 +49,8 @@ class Head:
     came: dict[str, Any] = field(default_factory=dict)
     writer: dict[str, Any] | None = None
     write: str = ""
+    state: str = "whole"
+    token: str = ""
     format: int = FORMAT
 
     @property
@@ -60,19 +64,26 @@ class Head:
         return [self.index, *([self.reembedding["index"]] if self.reembedding else [])]
 
 
-def as_head(body: dict[str, Any], shown: str) -> Head:
-    """A document as the head of a gallery.
+def as_head(body: dict[str, Any], shown: str, *, half: bool = False) -> Head:
+    """A document as the head of a gallery; with `half` also of one that is not all there yet, or any more.
 
     Raises:
+        GalleryMissing: it is being made or deleted.
         StorageError: a later version wrote it.
         GalleryCorrupt: it is none.
     """
     if int(body.get("format", 0)) > FORMAT:
         raise StorageError(f"the gallery at {shown} was made by a later version", hint="upgrade Likeness")
     try:
-        return Head(**body)
+        head = Head(**body)
     except TypeError as error:
         raise GalleryCorrupt(f"what stands at {shown} is no gallery") from error
+    if head.state != "whole" and not half:
+        raise GalleryMissing(
+            f"the gallery at {shown} is being {'made' if head.state == 'making' else 'deleted'}",
+            hint="whoever opens it finishes that",
+        )
+    return head
 
 
 def as_body(head: Head) -> dict[str, Any]:

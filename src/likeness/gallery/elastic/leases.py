@@ -42,7 +42,8 @@ class Lease:
         try:
             held = self._acquire(limit_s)
             try:
-                yield held
+                with self._store.cluster.within(self._store.address.options.lease / 3):
+                    yield held
             finally:
                 held.free()
         finally:
@@ -117,7 +118,7 @@ class Held:
             self._lost = True
             raise GalleryBusy(
                 f"another process took over the gallery {self._store.address.shown}: nothing was heard from here for "
-                f"{self._store.address.options.lease:g} s, and nothing was changed",
+                f"{self._store.address.options.lease:g} s",
                 hint="try again; where the cluster is that slow, lengthen the lease: lease=120",
             ) from error
         self._renewed = time.monotonic()
@@ -130,6 +131,15 @@ class Held:
         """
         if time.monotonic() - self._renewed > self._store.address.options.lease / 3:
             self.write()
+
+    @property
+    def lost(self) -> bool:
+        """Whether another writer took over."""
+        return self._lost
+
+    def stay(self) -> None:
+        """Take `leave` back: nothing is left to be finished."""
+        self.left = False
 
     def leave(self) -> None:
         """End without freeing it: the next writer has to finish what this one began, and need not wait for it."""

@@ -82,13 +82,13 @@ def moving(store: Store, head: Head, old_name: str, new_name: str) -> list[Actio
     if old == new:
         return []
     actions: list[Action] = []
-    for id_, body in of_name(store, head, old_name):
+    for _, body in of_name(store, head, old_name):
         there = note_id(new, body["photo"], body["tag"])
         actions.append(Action("create", store.notes, there, {**body, "name": new}))
-        actions.append(Action("delete", store.notes, id_, None))
-    return actions
+    return actions + erasing(store, head, old_name)
 
 
 def erasing(store: Store, head: Head, name: str) -> list[Action]:
-    """What erases the notes on a name's photos."""
-    return [Action("delete", store.notes, id_, None) for id_, _ in of_name(store, head, name)]
+    """What erases the notes on a name's photos, as they are now: one that is made anew meanwhile stays."""
+    there = store.get_many([(store.notes, id_) for id_, _ in of_name(store, head, name)], fields=["kind"])
+    return [Action("delete", store.notes, kept.id, None, kept.seen) for kept in there if kept is not None]

@@ -7,7 +7,7 @@ index with the other's vectors. The alias `…-faces` follows in the same change
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from likeness.gallery.elastic.store import Store
 from likeness.types import Vector, check_unit_vectors
 
 _BATCH = 64
+_COMPARED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _begin(store: Store, changes: Changes, aim: _Aim) -> bool:
         number = head.made + 1
         index = layout.faces_index(store, number)
         layout.drop_index(store, index)  # of a run that was killed before it was noted
-        layout.make_faces(store, index, aim.dimension)
+        layout.make_faces(store, index, aim.dimension, token=head.token)
         change.note(made=number, reembedding={"aim": str(aim), "index": index, "done": 0})
     return True
 
@@ -105,14 +106,18 @@ def _keep(store: Store, changes: Changes, aim: _Aim, face_ids: list[int], vector
         head = change.head
         going = _expect_aim(head, aim)
         there = store.get_many([(head.index, str(face)) for face in face_ids], fields=(*faces.FIELDS, "kind"))
+        new = store.get_many([(going["index"], str(face)) for face in face_ids], fields=["kind"])
         actions = []
-        for kept, vector in zip(there, vectors, strict=True):
+        for kept, other, vector in zip(there, new, vectors, strict=True):
             if kept is None or kept.body.get("kind") != "face":
                 continue
             exact = faces.encoded(np.ascontiguousarray(vector, np.float32).tobytes())
             held = {**kept.body["held"], "embedding": exact}
             body = {**kept.body, "held": held, **faces.vector_fields(vector)}
-            actions.append(Action("index", going["index"], kept.id, body))
+            if other is None:
+                actions.append(Action("create", going["index"], kept.id, body))
+            else:
+                actions.append(Action("index", going["index"], kept.id, body, other.seen))
         bulk.write(store.cluster, actions, between=change.renew)
         change.note(reembedding={**going, "done": max([going["done"], *face_ids])})
 
@@ -138,14 +143,55 @@ def _switch(store: Store, changes: Changes, aim: _Aim) -> bool:
 
 
 def _complete(store: Store, change: Change, going: dict[str, Any]) -> bool:
-    """Whether every face has its new vector; where the new index lacks some, all are looked at anew."""
-    head = change.head
-    counting = {"bool": {"filter": _counting(head)}}
-    here, there = store.count(head.index, counting), store.count(going["index"], counting)
+    """Whether every face has its new vector, and nothing else one; what the new index has beyond is deleted from it.
+
+    A writer that was taken for dead may have written late: what the index in use holds is what counts.
+    """
+    head, index = change.head, going["index"]
     later = {"bool": {"filter": [{"range": {"id": {"gt": going["done"]}}}, *_counting(head)]}}
     if store.count(head.index, later):
         return False
-    if here != there:
-        change.note(reembedding={**going, "done": 0})
-        return False
-    return True
+    lacking, actions = _differences(store, change, index)
+    if actions:
+        bulk.write(store.cluster, actions, between=change.renew)
+        store.refresh(index)
+    if lacking is not None:
+        change.note(reembedding={**going, "done": lacking - 1})
+    return lacking is None and not actions
+
+
+def _differences(store: Store, change: Change, index: str) -> tuple[int | None, list[Action]]:
+    """The first face that an index lacks, and what makes all others there be as they are in the index in use."""
+    here, there = _owned(store, change, change.head.index), _owned(store, change, index)
+    old, new = next(here, None), next(there, None)
+    lacking: int | None = None
+    strange: list[int] = []
+    given: dict[str, list[int]] = {}
+    while old is not None or new is not None:
+        if new is None or (old is not None and old[0] < new[0]):
+            assert old is not None  # one of the two is there
+            lacking = old[0] if lacking is None else lacking
+            old = next(here, None)
+        elif old is None or new[0] < old[0]:
+            strange.append(new[0])
+            new = next(there, None)
+        else:
+            if old[1] != new[1]:
+                given.setdefault(old[1], []).append(old[0])
+            old, new = next(here, None), next(there, None)
+    actions = faces.erasing(store, [index], strange)
+    for person, ids in given.items():
+        actions += faces.giving(store, [index], ids, person)
+    return lacking, actions
+
+
+def _owned(store: Store, change: Change, index: str) -> Iterator[tuple[int, str]]:
+    """Faces in an index in the order of their ids, with whose they are."""
+    query = {"bool": {"filter": _counting(change.head)}}
+    after: list[Any] | None = None
+    while page := store.pages(
+        index, query, ("id",), after=after, size=_COMPARED, limit=_COMPARED, fields=("id", "person")
+    ):
+        change.renew()
+        yield from ((hit["_source"]["id"], hit["_source"]["person"]) for hit in page)
+        after = page[-1]["sort"]

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from likeness.errors import GalleryBusy, InputError, SpaceMismatch
 from likeness.gallery.base import Hit
-from likeness.gallery.elastic import people
+from likeness.gallery.elastic import layout, people
 from likeness.gallery.elastic.head import Head
 from likeness.gallery.elastic.store import Overtaken, Store
 from likeness.gallery.ranking import best_per_person
@@ -52,7 +52,7 @@ class Searcher:
 
     def mode(self, head: Head) -> str:
         """`exact`, or the kind of index in use."""
-        return "exact" if self._way(head) == "exact" else self._store.address.options.index
+        return "exact" if self._way(head) == "exact" else layout.graph_of(self._store, head)[0]
 
     def _way(self, head: Head) -> Way:
         return "exact" if head.faces <= self._store.address.options.exact else "graph"

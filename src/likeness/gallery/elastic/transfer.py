@@ -175,7 +175,7 @@ def begin(store: Store, change: Change, copies: HeldCopies, wanted: Outline) -> 
         )
     for index in (store.people, store.notes, store.audit, *head.indexes):
         layout.drop_index(store, index)
-    layout.make_contents(store, head.index, head.dimension)
+    layout.make_contents(store, head)
     trail = store.get(store.meta, TRAIL)
     store.put(store.meta, TRAIL, {"number": 0, "seal": None}, seen=trail.seen if trail else None)
     copies.write(snapshots=[])
