@@ -1,13 +1,18 @@
-"""The people's service on PostgreSQL: command, API and workers, on an address alone."""
+"""The people's service on PostgreSQL and Elasticsearch: command, API and workers, on an address alone."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "gallery"))
+
+from elastic_server import StandIn
 
 from likeness.cli import run
 from likeness.server.app import create_app
@@ -16,12 +21,34 @@ from running_server import client, running
 from working import drain
 
 
+@pytest.fixture(scope="module")
+def stand_in():
+    """A server that speaks as Elasticsearch does; nothing that it was asked may break the vendor's contract."""
+    with StandIn() as server:
+        yield server
+        assert server.violations == []
+
+
+@pytest.fixture(params=["postgresql", "elasticsearch"])
+def engine(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-def uri(postgres_database, monkeypatch) -> str:
+def uri(engine, request, monkeypatch) -> str:
     """A gallery of this test's own, which the settings name."""
-    address = f"{postgres_database}&gallery={uuid4().hex}"
+    if engine == "postgresql":
+        address = f"{request.getfixturevalue('postgres_database')}&gallery={uuid4().hex}"
+    else:
+        address = request.getfixturevalue("stand_in").address()
     monkeypatch.setenv("LIKENESS_GALLERY", address)
     return address
+
+
+@pytest.fixture
+def records(engine, uri, tmp_path) -> str:
+    """Where the service keeps what is no gallery: in the same database, or in a file."""
+    return uri.partition("&gallery")[0] if engine == "postgresql" else str(tmp_path / "records.db")
 
 
 @pytest.fixture
@@ -44,7 +71,7 @@ def finished(api, job: dict) -> dict:
     return now
 
 
-def test_the_command_enrols_a_folder_names_a_face_and_forgets_on_postgres(cli, samples, names, tmp_path, monkeypatch):
+def test_the_command_enrols_a_folder_names_a_face_and_forgets(cli, engine, samples, names, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     people = samples / "people"
     assert {line["status"] for line in cli("enroll", people) if "status" in line} == {"added"}
@@ -53,7 +80,7 @@ def test_the_command_enrols_a_folder_names_a_face_and_forgets_on_postgres(cli, s
     [asked] = [line for line in cli("identify", probe) if "answers" in line]
     assert [answer["person"]["name"] for answer in asked["answers"]] == [names[0]]
     [info] = cli("gallery", "info")
-    assert (info["engine"], info["people"]) == ("postgresql", len(names))
+    assert (info["engine"], info["people"]) == (engine, len(names))
     assert [check["ok"] for check in cli("gallery", "check")] == [True]
     assert any(finding["name"] == "gallery" and finding["ok"] for finding in cli("doctor")[0]["findings"])
     [copy] = cli("gallery", "snapshot")
@@ -67,14 +94,13 @@ def test_the_command_enrols_a_folder_names_a_face_and_forgets_on_postgres(cli, s
     assert names[0] not in {line["name"] for line in cli("people", "list")}
     assert names[0] not in {line["name"] for line in cli("people", "list", "--gallery", copy["snapshot"])}
     assert cli("audit", "--verify")[0]["ok"]
-    assert cli("settings")[0]["gallery"]["value"].startswith("postgresql://")
+    assert cli("settings")[0]["gallery"]["value"].startswith(f"{engine}://")
 
 
-def test_the_api_and_its_workers_answer_from_postgres(uri, samples, names, recognizer, tmp_path):
+def test_the_api_and_its_workers_answer(uri, engine, records, samples, names, tmp_path):
     own = {"serve_answers": str(tmp_path / "answers.db"), "serve_rate_per_minute": 0, "serve_workers": True}
     own |= {"spool": str(tmp_path / "spool")}
-    database = uri.partition("&gallery")[0]
-    settings = Settings.load(own | {"gallery": uri, "queue": str(tmp_path / "queue.db"), "records": database})
+    settings = Settings.load(own | {"gallery": uri, "queue": str(tmp_path / "queue.db"), "records": records})
     probe = (samples / "probes" / f"{names[0].replace(' ', '_')}_new.jpg").read_bytes()
     with running(create_app(settings, open_access=True)) as address, client(address) as api:
         photos = sorted((samples / "people" / names[0].replace(" ", "_")).glob("*.jpg"))
@@ -82,7 +108,7 @@ def test_the_api_and_its_workers_answer_from_postgres(uri, samples, names, recog
         assert api.post("/v1/people", data={"name": names[0]}, files=files).status_code == 201
         asked = api.post("/v1/identify", files={"photo": probe})
         assert asked.json()["answers"][0]["person"]["name"] == names[0]
-        assert api.get("/v1/gallery").json()["engine"] == "postgresql"
+        assert api.get("/v1/gallery").json()["engine"] == engine
         assert finished(api, api.post("/v1/gallery/check").json())["result"]["ok"]
         person = asked.json()["answers"][0]["person"]["id"]
         job = api.post("/v1/jobs", files=[("photos", probe)])
