@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,15 @@ def embedded_by(place: Place, model: str) -> float:
 def test_a_refresh_publishes_refuses_and_is_rolled_back(place):
     faces = enrol(place)
     assert faces > 20
+    first = expect_published(place, faces)
+    expect_nothing_new(place)
+    expect_refused_then_published(place, first)
+    expect_rolled_back(place, faces)
+    expect_forgotten(place)
+
+
+def expect_published(place: Place, faces: int) -> dict[str, Any]:
+    """The first refresh makes the model in force of what lies in the storage."""
     home, settings, said = Home(place.home), place.settings, []
     first = refresh(place.order(), settings, Tell(say=said.append))
     assert first["outcome"] == "published", first["verdict"]
@@ -59,17 +69,30 @@ def test_a_refresh_publishes_refuses_and_is_rolled_back(place):
     assert embedded_by(place, "people") > 0.9999, "the gallery is embedded by the model in force"
     everybody = {path.name for path in place.storage.iterdir()}
     assert not [line for line in said if any(name.partition("_")[0] in line for name in everybody)]
-
-    version = pull_dataset(str(place.home / "huggingface"), place.folder / "pulled", revision="v0001")
+    version = first_version(place)
     assert version.digest == Dataset.read(home.data(1)).digest
     row = version.rows[0]
     assert (place.storage / row.photo).is_file(), "where a photo came from is kept"
     assert row.label("version") == 1
+    return first
 
+
+def first_version(place: Place) -> Dataset:
+    """The data of the first refresh, as the hub has it."""
+    return pull_dataset(str(place.home / "huggingface"), place.folder / "pulled", revision="v0001")
+
+
+def expect_nothing_new(place: Place) -> None:
+    """Another refresh of the same photos changes nothing."""
     before = place.tree()
-    assert refresh(place.order(), settings, Tell()) == {"outcome": "nothing new"}
+    assert refresh(place.order(), place.settings, Tell()) == {"outcome": "nothing new"}
     assert place.tree() == before
 
+
+def expect_refused_then_published(place: Place, first: dict[str, Any]) -> None:
+    """New people: a hurried step is refused, what it set aside is told; an unhurried one is published."""
+    home, settings = Home(place.home), place.settings
+    bundle, version = settings.library().find("people"), Dataset.read(place.folder / "pulled")
     place.arrive(8, 12)
     (place.storage / "Elias_Mutombwe" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     shutil.copy(next((place.storage / "Clara_Lindqvist").glob("*.jpg")), place.storage / "Elias_Mutombwe" / "copy.jpg")
@@ -91,23 +114,29 @@ def test_a_refresh_publishes_refuses_and_is_rolled_back(place):
     assert aside["Elias_Mutombwe/broken.jpg"][0].startswith("photo_")
     assert (Path(worse["report"]) / "step" / "report.html").is_file()
 
-    before = place.tree()
-    assert refresh(place.order(), settings, Tell()) == {"outcome": "nothing new"}
-    assert place.tree() == before, "what came to nothing is not tried again"
+    expect_nothing_new(place)  # what came to nothing is not tried again
 
     second = refresh(place.order(again=True), settings, Tell())
     assert (second["outcome"], second["model"]) == ("published", "people-2"), second["verdict"]
     assert settings.library().find("people").manifest.name == "people-2"
     assert embedded_by(place, "people") > 0.9999 > embedded_by(place, str(bundle.folder))
 
+
+def expect_rolled_back(place: Place, faces: int) -> None:
+    """The model before is in force again, and the gallery embedded by it."""
+    home, settings = Home(place.home), place.settings
     told = roll_back(home, settings, Tell())
     assert (told["in_force"], told["withdrawn"], told["embedded"]) == ("people-1", "people-2", faces)
-    assert settings.library().find("people").folder == bundle.folder
+    assert settings.library().find("people").manifest.name == "people-1"
     assert embedded_by(place, "people") > 0.9999
     assert refresh(place.order(), settings, Tell()) == {"outcome": "nothing new"}
     with pytest.raises(Conflict, match="no model from before"):
         roll_back(home, settings, Tell())
 
+
+def expect_forgotten(place: Place) -> None:
+    """Somebody whose photos are gone is forgotten in data, memory, models' reports and the hub."""
+    home, settings = Home(place.home), place.settings
     rows = Dataset.read(home.data(2)).rows
     name = next(row.identity for row in rows if row.split == "train")
     shutil.rmtree(place.storage / name)

@@ -84,10 +84,7 @@ def migrate(
         target = stack.enter_context(
             open_gallery(target_uri, space=outline.space, dimension=outline.dimension, unfinished=True, key=key)
         )
-        if source.extent().uri == target.extent().uri:
-            raise Conflict(f"{masked(target_uri)} is this very gallery already", hint="name another place")
-        if key is not None and not plain:
-            _expect_sealable(target, target_uri)
+        _expect_fit(source, target, target_uri, sealed=key is not None and not plain)
         taker = _transferable(target, target_uri)
         there = taker.importing() is None and taker.outline().salt == outline.salt
         if not there:
@@ -98,15 +95,12 @@ def migrate(
         else:
             _copy(giver, taker, outline, progress)
         compared = _verify(source, target, giver, taker, sample)
-        seal = source.check_events().seal
-        if not target.check_events(sealed=seal).finding.ok:
-            raise GalleryCorrupt("the audit trail that came is not the one that was sent", hint=_AGAIN)
+        seal = _sealed_alike(source, target)
         taker.end_import()
         counts = {part: taker.held(part).rows for part in PARTS}
-        if counts["events"] == giver.held("events").rows:
-            target.record(
-                "migrate", actor=actor, faces=counts["faces"], people=counts["people"], engine=source.info().engine
-            )
+        if counts["events"] == giver.held("events").rows:  # not told yet
+            engine = source.info().engine
+            target.record("migrate", actor=actor, faces=counts["faces"], people=counts["people"], engine=engine)
         findings = _unwell(target, sample)
     return Migrated(
         people=counts["people"],
@@ -131,12 +125,23 @@ def _transferable(gallery: Any, uri: str) -> Transferable:
     return gallery
 
 
-def _expect_sealable(target: Gallery, uri: str) -> None:
-    if not isinstance(target, Sealable):
+def _expect_fit(source: Gallery, target: Gallery, uri: str, *, sealed: bool) -> None:
+    """Let a target pass that is another gallery, and of an engine that seals what must stay sealed."""
+    if source.extent().uri == target.extent().uri:
+        raise Conflict(f"{masked(uri)} is this very gallery already", hint="name another place")
+    if sealed and not isinstance(target, Sealable):
         raise Conflict(
             f"a key is set, but galleries at {masked(uri)} are not encrypted with it",
             hint="where the server's disks are encrypted, or nothing need be: --plain",
         )
+
+
+def _sealed_alike(source: Gallery, target: Gallery) -> str:
+    """The seal of the audit trail, from which that of the target goes on."""
+    seal = source.check_events().seal
+    if not target.check_events(sealed=seal).finding.ok:
+        raise GalleryCorrupt("the audit trail that came is not the one that was sent", hint=_AGAIN)
+    return seal
 
 
 def _expect_same_rows(giver: Transferable, taker: Transferable, uri: str) -> None:
