@@ -39,6 +39,11 @@ def objects(values: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for text in texts for each in yaml.safe_load_all(text) if each]
 
 
+def of_kind(made: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    """Those of one kind, by name."""
+    return {each["metadata"]["name"]: each for each in made if each["kind"] == kind}
+
+
 def pod_specs(made: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Name, metadata and spec of every pod that would run."""
     for each in made:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import shutil
 import subprocess
 import sys
@@ -14,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from deployed import HEALTH, ROOT, expect_settings
-from rendered_chart import CHART, NAMESPACE, VALUES, engine, objects, pod_specs, rendered, values_of
+from rendered_chart import CHART, NAMESPACE, VALUES, engine, objects, of_kind, pod_specs, values_of
 
 import likeness
 from told_commands import expect_command
@@ -28,10 +26,6 @@ MODES = pytest.mark.parametrize("name", VALUES)
 def made() -> dict[str, list[dict[str, Any]]]:
     """The objects of each file of values."""
     return {name: objects(values_of(name)) for name in VALUES}
-
-
-def of_kind(made: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
-    return {each["metadata"]["name"]: each for each in made if each["kind"] == kind}
 
 
 def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -113,7 +107,7 @@ def test_every_volume_claim_and_secret_that_a_pod_mounts_is_there(name, made):
     values = values_of(name)
     claims = set(of_kind(made[name], "PersistentVolumeClaim")) | {values.get("models", {}).get("claim")}
     named = {values["keys"]["secret"], values.get("secrets", {}).get("existing"), values.get("bot", {}).get("secret")}
-    secrets = set(of_kind(made[name], "Secret")) | named
+    secrets = set(of_kind(made[name], "Secret")) | named | {values.get("galleryKey", {}).get("secret")}
     accounts = set(of_kind(made[name], "ServiceAccount"))
     for pod, _, spec in pod_specs(made[name]):
         assert spec["serviceAccountName"] in accounts
@@ -202,6 +196,7 @@ def test_nobody_is_let_in_or_out_but_by_a_policy_that_says_so(name, made):
         assert ("likeness-figures" in mine) == part.startswith("worker-")
         cluster = values_of(name).get("mode") == "cluster"
         assert ("likeness-stores" in mine) == (cluster and part not in ("bot", "test"))
+        assert ("likeness-extra" in mine) == (name == "everything" and part not in ("bot", "test"))
         assert ("likeness-outside" in mine) == (cluster and part != "test")
     for policy in policies.values():
         for rule in policy["spec"].get("ingress", ()):
@@ -245,69 +240,6 @@ def test_the_bot_holds_no_credentials_of_stores(made):
     assert not any("secret" in volume for volume in spec["volumes"])
     [address] = [each["value"] for each in spec["containers"][0]["env"] if each["name"] == "LIKENESS_BOT_API"]
     assert address == "http://likeness-api:80"
-
-
-CLUSTER = {"mode": "cluster", "secrets": {"existing": "s"}}
-REFUSED = [
-    ({}, "keys.secret", "no key"),
-    ({"mode": "cluster"}, "LIKENESS_GALLERY", "a cluster without a server's gallery"),
-    ({"mode": "cluster", "secrets": {"create": {"A": "b"}}}, "lacks LIKENESS_GALLERY", "a secret without it"),
-    ({"workers": {"enabled": True}}, "workers wants mode cluster", "workers beside a file"),
-    ({"api": {"autoscaling": {"enabled": True}}}, "api.autoscaling wants mode cluster", "many pods, one file"),
-    ({"mode": "cluster", "secrets": {"existing": "s", "create": {"LIKENESS_GALLERY": "g"}}}, "exclude", "both"),
-    ({"bot": {"enabled": True}}, "bot.secret", "a bot without a token"),
-    ({"ingress": {"enabled": True}}, "ingress.host", "an ingress for nobody"),
-    (CLUSTER | {"watch": {"enabled": True}}, "watch.place", "nothing to watch"),
-    (
-        CLUSTER | {"schedules": {"refresh": {"enabled": True}}},
-        "models.claim",
-        "a refresh without a place",
-    ),
-    ({"monitoring": {"enabled": True}}, "keySecret", "figures without a key"),
-    (
-        {
-            "mode": "cluster",
-            "secrets": {"existing": "s"},
-            "workers": {"enabled": True, "autoscaling": {"enabled": True}},
-        },
-        "monitoring.enabled",
-        "scaling by figures that nobody reads",
-    ),
-]
-
-
-@pytest.mark.parametrize(("values", "words", "why"), REFUSED, ids=[why for *_, why in REFUSED])
-def test_what_cannot_work_is_refused_in_words(values, words, why):
-    given = values if why == "no key" else {"keys": {"secret": "k"}} | values
-    with pytest.raises(Exception, match=words):
-        rendered(given)
-
-
-UNKNOWN = [
-    {"replicas": 3},
-    {"api": {"replica": 3}},
-    {"mode": "many"},
-    {"settings": {"keys": "x"}},
-    {"settings": {"webhook_secret": "x"}},
-    {"workers": {"groups": {"all": {"steps": ["look"]}}}},
-    {"tmpSize": "much"},
-]
-
-
-@pytest.mark.parametrize("values", UNKNOWN, ids=[json.dumps(values) for values in UNKNOWN])
-def test_a_value_that_is_none_is_refused_by_the_schema(values):
-    base = {"keys": {"secret": "k"}}
-    with engine().Chart.load(str(CHART)) as chart:
-        chart.validate_schema(chart.merge_values(copy.deepcopy(base)))
-        with pytest.raises(Exception, match="likeness:\\n- at "):
-            chart.validate_schema(chart.merge_values(base | values))
-
-
-def test_large_numbers_among_settings_stay_whole():
-    made = objects({"keys": {"secret": "k"}, "settings": {"serve_body_bytes": 134217728, "fpir": 0.005, "prior": 0.5}})
-    [container] = of_kind(made, "Deployment")["likeness-api"]["spec"]["template"]["spec"]["containers"]
-    given = {each["name"]: each["value"] for each in container["env"] if "value" in each}
-    assert (given["LIKENESS_SERVE_BODY_BYTES"], given["LIKENESS_FPIR"]) == ("134217728", "0.005")
 
 
 def test_it_is_the_chart_of_this_version():

@@ -68,4 +68,27 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.workers.autoscaling.enabled (not .Values.monitoring.enabled) }}
 {{- fail "workers.autoscaling wants monitoring.enabled: KEDA reads the queues' depth from Prometheus" }}
 {{- end }}
+{{- if and .Values.galleryKey.secret (hasKey (.Values.secrets.create | default dict) "LIKENESS_GALLERY_KEY") }}
+{{- fail "galleryKey.secret and LIKENESS_GALLERY_KEY in secrets.create exclude each other: say which key is used" }}
+{{- end }}
+{{- if or .Values.workers.enabled .Values.watch.enabled }}
+{{- include "likeness.checkShared" . }}
+{{- end }}
+{{- end }}
+
+{{- /* Workers, watch and API meet in queue, records and spool: unless told otherwise each pod has files of its own, and
+       photos would be taken and lie there for good. */ -}}
+{{- define "likeness.checkShared" -}}
+{{- $create := .Values.secrets.create | default dict -}}
+{{- if not .Values.secrets.existing }}
+{{- range $name := list "LIKENESS_QUEUE" "LIKENESS_RECORDS" }}
+{{- if not (contains "://" (get $create $name | default "" | toString)) }}
+{{- fail (printf "secrets.create lacks %s, the address of a server: workers, watch and API meet there" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $spool := .Values.settings.spool | default (get $create "LIKENESS_SPOOL") | default "" | toString -}}
+{{- if or (not (contains "://" $spool)) (hasPrefix "file:" $spool) }}
+{{- fail "settings.spool: name a bucket that all pods reach, such as s3://likeness-spool; a folder is one pod's own" }}
+{{- end }}
 {{- end }}

@@ -48,6 +48,14 @@ securityContext:
     resourceFieldRef: {resource: limits.cpu}
 - name: LIKENESS_KEYS
   value: /keys/api.keys
+{{- if .Values.galleryKey.secret }}
+- name: LIKENESS_GALLERY_KEY_FILE
+  value: /gallery-key/{{ .Values.galleryKey.key }}
+{{- end }}
+{{- with .Values.s3.endpoint }}
+- name: AWS_ENDPOINT_URL_S3
+  value: {{ . | quote }}
+{{- end }}
 {{- if .Values.models.claim }}
 - name: LIKENESS_MODELS
   value: /shared/models
@@ -64,9 +72,9 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{- /* Helm reads whole numbers as fractions, and writes large ones with an exponent. */ -}}
+{{- /* Helm reads whole numbers as fractions, and writes large ones with an exponent; lists are told with commas. */ -}}
 {{- define "likeness.figure" -}}
-{{- if and (kindIs "float64" .) (eq . (floor .)) }}{{ int64 . }}{{ else }}{{ toString . }}{{ end }}
+{{- if kindIs "slice" . }}{{ join "," . }}{{ else if and (kindIs "float64" .) (eq . (floor .)) }}{{ int64 . }}{{ else }}{{ toString . }}{{ end }}
 {{- end }}
 
 {{- define "likeness.envFrom" -}}
@@ -80,8 +88,15 @@ envFrom:
 - {name: data, mountPath: /data}
 - {name: tmp, mountPath: /tmp}
 - {name: keys, mountPath: /keys, readOnly: true}
+{{- include "likeness.galleryKeyMount" . }}
 {{- if .Values.models.claim }}
 - {name: shared, mountPath: /shared, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "likeness.galleryKeyMount" -}}
+{{- if .Values.galleryKey.secret }}
+- {name: gallery-key, mountPath: /gallery-key, readOnly: true}
 {{- end }}
 {{- end }}
 
@@ -96,6 +111,12 @@ envFrom:
   emptyDir: {sizeLimit: {{ .Values.tmpSize }}}
 - name: keys
   secret: {secretName: {{ .Values.keys.secret }}, defaultMode: 0440}
+{{- with .Values.galleryKey }}
+{{- if .secret }}
+- name: gallery-key # it belongs to root and to the pod's group, which is taken; were it readable to all, it would not be
+  secret: {secretName: {{ .secret }}, defaultMode: 0440, items: [{key: {{ .key | quote }}, path: {{ .key | quote }}}]}
+{{- end }}
+{{- end }}
 {{- if .Values.models.claim }}
 - name: shared
   persistentVolumeClaim: {claimName: {{ .Values.models.claim }}}
