@@ -4,8 +4,8 @@
 #   sh deploy/make-secrets.sh             the gallery on PostgreSQL
 #   sh deploy/make-secrets.sh --elastic   the gallery on Elasticsearch
 #
-# The folder is yours alone (0700). The files in it may be read (0444), because each container reads its own as another
-# account, and without the folder nobody on this machine reaches them.
+# The folder is yours alone (0700). The files in it may be read (0444; 0644 those that you edit), because each container
+# reads its own as another account, and without the folder nobody on this machine reaches them.
 set -eu
 umask 077
 folder=${SECRETS:-$(dirname "$0")/secrets}
@@ -18,6 +18,12 @@ case ${1:-} in
     exit 2
     ;;
 esac
+engine=$folder/likeness.toml
+if [ "$gallery" = elastic ] && [ -s "$engine" ] && ! grep -q '^gallery = "elasticsearch:' "$engine"; then
+    echo "$engine is there and names another engine: it was not changed. Write the gallery's address into it yourself," >&2
+    echo "or remove it (and the webhook_secret in it) and run this again." >&2
+    exit 1
+fi
 mkdir -p "$folder"
 chmod 700 "$folder"
 
@@ -44,7 +50,7 @@ requirepass $(cat "$folder/redis_password")
 dir /data
 appendonly yes
 appendfsync always
-maxmemory 768mb
+maxmemory 512mb
 maxmemory-policy noeviction
 END
 keep likeness_s3 << END
@@ -64,5 +70,6 @@ records = "$postgres"
 queue = "redis://:$(cat "$folder/redis_password")@redis:6379/0"
 webhook_secret = "$(random)"
 END
-[ -e "$folder/bot_token" ] || (: > "$folder/bot_token" && chmod 444 "$folder/bot_token")
+[ -e "$folder/bot_token" ] || : > "$folder/bot_token"
+chmod 644 "$folder/bot_token" "$folder/likeness.toml"
 echo "secrets are in $folder; for the bot write its token into $folder/bot_token"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -24,6 +27,7 @@ from deployed import (
 )
 
 from likeness.gallery.elastic.address import parse
+from likeness.gallery.keys import key_of
 from told_commands import commands_in, expect_command
 
 FILES = ("compose.yaml", "compose.single.yaml")
@@ -73,6 +77,9 @@ def test_all_that_a_service_names_is_defined_and_all_that_is_defined_is_used(nam
         for kind in ("networks", "secrets"):
             used[kind] |= set(of.get(kind, ()))
         for volume in of.get("volumes", ()):
+            if isinstance(volume, dict):
+                assert volume == {"type": "volume", "target": "/tmp"}  # its own, without a name
+                continue
             source = volume.split(":")[0]
             if source.startswith("."):
                 assert (DEPLOY / source).exists(), f"{service} mounts {source}, which is not there"
@@ -169,7 +176,9 @@ def test_secrets_are_made_at_random_kept_and_nobody_elses(secrets, tmp_path):
     made = {path.name: path.read_text("utf-8") for path in secrets.iterdir()}
     assert wanted <= set(made)
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
-    assert all(stat.S_IMODE(path.stat().st_mode) == 0o444 for path in secrets.iterdir())
+    edited = {"bot_token", "likeness.toml"}
+    for path in secrets.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == (0o644 if path.name in edited else 0o444), path.name
     assert not re.search("^made ", make_secrets(secrets), re.MULTILINE)
     assert {path.name: path.read_text("utf-8") for path in secrets.iterdir()} == made
     other = tmp_path / "secrets"
@@ -182,12 +191,46 @@ def test_secrets_are_made_at_random_kept_and_nobody_elses(secrets, tmp_path):
     assert elastic.login == ("elastic", (other / "elastic_password").read_text("utf-8"))
 
 
+def test_asking_for_another_engine_than_the_kept_settings_name_is_refused_and_changes_nothing(tmp_path):
+    folder = tmp_path / "secrets"
+    make_secrets(folder)
+    before = (folder / "likeness.toml").read_text("utf-8")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        make_secrets(folder, "--elastic")
+    assert refused.value.returncode == 1
+    assert "names another engine" in refused.value.stderr
+    assert (folder / "likeness.toml").read_text("utf-8") == before
+    other = tmp_path / "elastic"
+    make_secrets(other, "--elastic")
+    make_secrets(other, "--elastic")
+
+
+@pytest.mark.parametrize(("service", "of"), OURS)
+def test_uploads_lie_on_the_disk_and_those_who_share_the_data_have_one_name(service, of):
+    if service == "owners":
+        return
+    assert {"type": "volume", "target": "/tmp"} in of["volumes"]
+    assert not of.get("tmpfs")
+    assert of["hostname"] == "likeness"
+
+
+def test_the_key_of_an_encrypted_gallery_comes_from_the_environment_of_one_container():
+    text = (DEPLOY / "compose.single.yaml").read_text("utf-8")
+    assert yaml.safe_load(text)["services"]["likeness"]["environment"]["LIKENESS_GALLERY_KEY"] == (
+        "${LIKENESS_GALLERY_KEY:-}"
+    )
+    assert key_of(expect_settings({"LIKENESS_GALLERY_KEY": ""})) is None
+    given = key_of(expect_settings({"LIKENESS_GALLERY_KEY": "5a" * 32}))
+    assert given is not None
+    assert given.secret == b"Z" * 32
+
+
 def test_no_password_stands_in_a_compose_file():
     for name in FILES:
         for service, of in read(name)["services"].items():
             for variable, value in of.get("environment", {}).items():
                 if re.search("PASSWORD|SECRET|TOKEN|KEY", variable):
-                    assert variable.endswith("_FILE"), f"{service}: {variable}={value}"
+                    assert variable.endswith("_FILE") or not value, f"{service}: {variable}={value}"
 
 
 def test_the_settings_name_services_that_are_there_with_the_passwords_that_those_have(secrets):
@@ -237,8 +280,11 @@ def test_redis_runs_with_the_configuration_that_is_made_and_wants_its_password(s
         with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
         with redis.Redis(port=server.port, password=(secrets / "redis_password").read_text("utf-8")) as ours:
-            set_up = ours.config_get("append*") | ours.config_get("maxmemory-policy")
-            assert set_up["appendonly"], set_up["appendfsync"] == ("yes", "always")
+            set_up = ours.config_get("append*") | ours.config_get("maxmemory*")
+            limit = read("compose.yaml")["services"]["redis"]["deploy"]["resources"]["limits"]["memory"]
+            assert limit == "1g"  # half of it: while the file is written anew both copies are in memory
+            assert int(set_up["maxmemory"]) <= 2**29
+            assert (set_up["appendonly"], set_up["appendfsync"]) == ("yes", "always")
             assert set_up["maxmemory-policy"] == "noeviction"
     finally:
         server.kill()
@@ -267,6 +313,15 @@ def test_postgres_is_made_with_an_account_that_owns_its_database_and_no_more(sec
         stored = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'likeness'").fetchone()
     assert stored is not None
     assert stored[0].startswith("SCRAM-SHA-256$")
+    assert is_password_of(stored[0], (secrets / "postgres_likeness").read_text("utf-8"))
+
+
+def is_password_of(verifier: str, password: str) -> bool:
+    """Whether a stored SCRAM verifier (SCRAM-SHA-256$ROUNDS:SALT$STORED:SERVER) is that of a password."""
+    rounds, salt = verifier.split("$")[1].split(":")
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(rounds))
+    client = hmac.new(salted, b"Client Key", "sha256").digest()
+    return hashlib.sha256(client).digest() == base64.b64decode(verifier.split("$")[2].split(":")[0])
 
 
 def test_the_first_keys_are_made_once_and_taken_by_the_server(tmp_path):

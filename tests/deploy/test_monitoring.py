@@ -172,6 +172,13 @@ def test_prometheus_looks_for_services_where_they_answer_with_the_key_that_is_ma
     assert PROMETHEUS["rule_files"] == ["alerts.yml"]
 
 
+def test_a_service_that_is_gone_altogether_is_told_of_too():
+    """Names that do not resolve leave no `up` behind that could be 0."""
+    [away] = [rule["expr"] for group in ALERTS["groups"] for rule in group["rules"] if rule["alert"] == "LikenessAway"]
+    gone = set(re.findall(r'absent\(up\{job="([^"]+)"\}\)', away))
+    assert gone == {job["job_name"] for job in PROMETHEUS["scrape_configs"]}
+
+
 def test_an_alert_says_how_bad_it_is_and_what_to_look_at():
     for group in ALERTS["groups"]:
         for rule in group["rules"]:
