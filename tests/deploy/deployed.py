@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -45,12 +44,3 @@ def interpolated(value: Any) -> Any:
 def health_paths(texts: Iterable[str]) -> set[str]:
     """The paths of HTTP addresses in these texts."""
     return {path for text in texts for path in re.findall(r"https?://[^/\s'\"]+(/[^\s'\"]*)", text)}
-
-
-def missing(what: str) -> None:
-    """Skip where a tool is not there; fail where everything has to be."""
-    import pytest
-
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)

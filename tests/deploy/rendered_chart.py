@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from deployed import DEPLOY, missing
+from deployed import DEPLOY
+
+from needed import missing
 
 CHART = DEPLOY / "helm" / "likeness"
 VALUES = {path.name.removesuffix("-values.yaml"): path for path in sorted((CHART / "ci").glob("*-values.yaml"))}

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pathspec
 import pytest
-from deployed import HEALTH, ROOT, health_paths, missing
+from deployed import HEALTH, ROOT, health_paths
 
+from needed import missing
 from told_commands import expect_command
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")

@@ -10,12 +10,7 @@ from collections.abc import Iterator
 import pytest
 from fault_places import KEPT, Disk, Kept
 
-
-def missing(what: str) -> None:
-    """Skip where a machine cannot do it; fail where everything has to be."""
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
+from needed import missing
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from likeness.errors import GalleryBusy, GalleryCorrupt, GalleryMissing, Storage
 from likeness.gallery import open_gallery
 from likeness.gallery.base import Gallery
 from likeness.gallery.embedded import schema
+from needed import missing
 
 
 def other_database(path):
@@ -152,12 +153,12 @@ def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small disk takes root")
+        missing("mounting a small disk takes root")
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip("this machine does not mount a tmpfs")
+        missing("this machine does not mount a tmpfs")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
 
