@@ -1,6 +1,6 @@
 """A gallery goes from the file to PostgreSQL and on to Elasticsearch's stand-in: how long, and are the answers equal?
 
-    likeness --gallery lfw.likeness enroll ../shared/data/lfw --pick central
+    likeness --gallery lfw.likeness enroll ../shared/data/lfw --pick largest --no-gate
     python benchmarks/migration.py lfw.likeness --json results/migration.json
 
 Both servers are the run's own: a PostgreSQL with pgvector, and the stand-in of the tests, which answers kNN exactly and
