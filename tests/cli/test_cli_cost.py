@@ -1,43 +1,29 @@
-"""What the command costs before it does anything; CPU seconds, the least of five runs."""
+"""What the command loads before it does anything; counted, for times depend on what else a machine does."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
 import pytest
 
-HELP = "import sys; from likeness.cli import run; sys.exit(run({arguments!r}))"
 HEAVY = {"numpy", "onnxruntime", "torch", "rich", "pydantic", "PIL"}
 
 
-def cpu_seconds(code: str) -> float:
-    """CPU time of a fresh interpreter that runs `code`."""
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_utime + usage.ru_stime
-
-
-def least(code: str, limit: float) -> float:
-    """The least of up to five runs; a machine busy with other work makes single ones slow."""
-    best = cpu_seconds(code)
-    for _ in range(4):
-        if best < limit:
-            break
-        best = min(best, cpu_seconds(code))
-    return best
+def loaded(code: str) -> int:
+    """How many modules `code` loads beside those that a bare interpreter of this environment has."""
+    counted = f"import sys; before = set(sys.modules); {code}; print(len(set(sys.modules) - before), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", counted], capture_output=True, text=True, check=True)
+    return int(done.stderr)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["enroll", "--help"], ["--version"]], ids=" ".join)
-def test_help_costs_less_than_half_a_second(arguments):
-    assert least(HELP.format(arguments=arguments), 0.5) < 0.5
+def test_help_loads_little_beside_the_interpreter(arguments):
+    assert 1 < loaded(f"from likeness.cli import run; run({arguments!r})") < 70
 
 
-def test_importing_the_package_costs_less_than_the_interpreter_and_150_ms():
-    assert least("import likeness", 0.15) < 0.15
+def test_importing_the_package_loads_nothing_beside_it():
+    assert loaded("import likeness") == 1
 
 
 @pytest.mark.parametrize(

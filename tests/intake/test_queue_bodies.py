@@ -38,18 +38,20 @@ def test_after_a_boot_all_leases_end_and_no_delay_grows_even_where_the_clock_wen
     monkeypatch.setattr(queue_file, "_BOOT", boot)
     with open_queue(path, "detect") as queue:
         queue.send([{"n": 1}])
-        queue.send([{"n": 2}], delay_s=0.3)
+        queue.send([{"n": 2}], delay_s=60)
         assert len(queue.receive(2)) == 1
     boot.write_text("two\n")
-    clock, long_ago = time.monotonic, time.time() - 366 * 86400
+    clock, long_ago, added = time.monotonic, time.time() - 366 * 86400, [-1e5]  # that one begins anew, too
     monkeypatch.setattr(queue_file.time, "time", lambda: long_ago)
-    monkeypatch.setattr(queue_file.time, "monotonic", lambda: clock() - 1e5)  # it begins anew, too
+    monkeypatch.setattr(queue_file.time, "monotonic", lambda: clock() + added[0])
     with open_queue(path, "detect") as queue:
         depth = queue.depth()
         assert (depth.ready, depth.waiting, depth.leased) == (1, 1, 0)
-        [again] = queue.receive(2)
+        [again] = queue.receive(2, lease_s=600)
         assert (again.body, again.attempt) == ({"n": 1}, 2)
-        [late] = queue.receive(wait_s=2)
+        assert queue.receive(2) == []
+        added[0] += 61
+        [late] = queue.receive(2)
         assert late.body == {"n": 2}
 
 

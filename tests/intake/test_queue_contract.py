@@ -201,7 +201,7 @@ def test_who_waits_is_woken_by_what_arrives(opened):
 def test_who_waits_in_vain_waits_no_longer_than_said(queue):
     began = time.monotonic()
     assert queue.receive(wait_s=0.3) == []
-    assert 0.25 < time.monotonic() - began < 3
+    assert 0.25 < time.monotonic() - began < 10
 
 
 def test_the_last_attempt_that_is_given_back_is_dead_with_its_reason_and_may_be_revived(queue):

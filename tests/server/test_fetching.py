@@ -225,7 +225,7 @@ def test_half_a_photo_is_none(site):
 
 
 def test_slow_servers_keep_only_their_own_waiting(site):
-    slow = fetcher(site, timeout_s=1.0)
+    slow = fetcher(site, timeout_s=4.0)
 
     async def ask():
         waiting = [asyncio.ensure_future(slow.fetch_aside(f"http://photos.example:{site}/dripping")) for _ in range(30)]
@@ -240,5 +240,5 @@ def test_slow_servers_keep_only_their_own_waiting(site):
         return took_s, busy
 
     took_s, busy = asyncio.run(ask())
-    assert took_s < 0.5
+    assert took_s < 3
     assert busy == AT_ONCE

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -53,7 +53,7 @@ class Pit:
     """
 
     id: str
-    used: float = field(default_factory=time.monotonic)
+    used: float
 
 
 class Store:
@@ -181,7 +181,7 @@ class Store:
             answer = self.cluster.ask(lambda client: client.open_point_in_time(index=index, keep_alive=_KEEP))
         except elasticsearch.NotFoundError as error:
             raise Overtaken(index) from error
-        pit = Pit(answer["id"])
+        pit = Pit(answer["id"], time.monotonic())
         try:
             yield pit
         finally:
