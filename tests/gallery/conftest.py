@@ -10,6 +10,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 from elastic_server import StandIn
 from gallery_oracle import DIMENSION, SPACE
 
@@ -25,6 +26,20 @@ from likeness.gallery.keys import OwnerKey
 def postgres_uri(request, postgres_database) -> str:
     """The address of a gallery of this test's own, in a database that the tests share."""
     return f"{postgres_database}&gallery={quote(request.node.name[:60])}-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def sql(postgres_database):
+    """Runs statements in the shared database beside the gallery."""
+    engine = sa.create_engine(postgres_database.replace("postgresql:", "postgresql+psycopg:"))
+
+    def call(statement: str, **values):
+        with engine.begin() as connection:
+            done = connection.execute(sa.text(statement), values)
+            return done.fetchall() if done.returns_rows else done.rowcount
+
+    yield call
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

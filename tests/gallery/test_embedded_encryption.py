@@ -3,72 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
 import sqlite3
-import subprocess
-import sys
-import textwrap
-import time
-from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
-from gallery_oracle import DIMENSION, new_face, photo, unit
+from encryption_oracle import KEY, OTHER, PEOPLE, everything, fill, meta, plain_in, some_cell, told
+from gallery_oracle import DIMENSION, new_face, unit
 
 from likeness.errors import Conflict, GalleryBusy, GalleryKeyMissing, GalleryKeyWrong, SealBroken
 from likeness.gallery.base import PhotoNote
 from likeness.gallery.embedded import ann
-from likeness.gallery.keys import OwnerKey
-from likeness.types import Consent
-
-KEY, OTHER = OwnerKey(b"k" * 32, "a test"), OwnerKey(b"o" * 32, "a test")
-HERE = Path(__file__).parent
-PEOPLE = 30
-
-
-def everything(folder):
-    """All bytes of all files of a folder."""
-    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def fill(gallery, people=PEOPLE, faces=3, since=0):
-    """People with everything that a gallery can hold of somebody."""
-    for number in range(since, since + people):
-        consent = Consent(f"agreed with {number}", datetime(2026, 1, 1, tzinfo=UTC), f"form-of-{number}")
-        gallery.add(
-            [
-                new_face(f"Name-of-{number}", 100 * number + face, source=f"/photos/of-{number}.jpg", consent=consent)
-                for face in range(faces)
-            ]
-        )
-        person = gallery.person(f"Name-of-{number}")
-        gallery.update(person.id, profile={"about": f"Profile-of-{number}"}, retain_until=date(2031, 1, 2))
-
-
-def secrets_of(number, faces=3):
-    """What identifies the person of that number."""
-    words = ("Name-of", "name-of", "Profile-of", "agreed with", "form-of", "/photos/of")
-    found = [f"{word}{' ' if ' ' in word else '-'}{number}".encode() for word in words]
-    for seed in range(100 * number, 100 * number + faces):
-        found += [f"<crop {seed}>".encode(), unit(seed).tobytes(), photo(seed).encode()]
-    return found
-
-
-def plain_in(data, people=PEOPLE, faces=3):
-    """What of the people is readable in some bytes."""
-    return [one for number in range(people) for one in secrets_of(number, faces) if one in data]
-
-
-def told(gallery):
-    """All that a gallery says of everybody, to compare with later."""
-    people = {person.id: person.as_dict() for person in gallery.people(limit=1000)}
-    faces = [(f.id, f.person_id, f.embedding.tobytes(), f.crop_jpeg, f.photo_sha256, f.source) for f in gallery.faces()]
-    found = gallery.search(np.stack([unit(100 * number) for number in range(10)]), 5)
-    hits = [[(hit.person_id, hit.name, hit.face_id, round(hit.similarity, 5)) for hit in row] for row in found]
-    return people, faces, hits
 
 
 def test_a_gallery_that_is_new_where_a_key_is_set_never_holds_a_readable_byte(embedded_at, tmp_path):
@@ -162,16 +106,6 @@ def test_after_a_rotation_the_new_key_alone_opens_the_gallery_and_its_snapshots(
             embedded_at(at=at, key=KEY, create=False)
         with embedded_at(at=at, key=OTHER, create=False) as opened:
             assert told(opened) == before
-
-
-def meta(path, name):
-    with sqlite3.connect(path) as connection:
-        return connection.execute("SELECT value FROM meta WHERE key = ?", (name,)).fetchone()[0]
-
-
-def some_cell(path):
-    with sqlite3.connect(path) as connection:
-        return connection.execute("SELECT vector FROM vectors WHERE id = 7").fetchone()[0]
 
 
 def test_without_the_key_or_with_another_one_it_does_not_open(embedded_at):
@@ -368,63 +302,3 @@ def stored_cells(path, person_id):
             rows += connection.execute("SELECT vector FROM vectors WHERE id = ?", (face,)).fetchall()
             rows += connection.execute("SELECT * FROM pictures WHERE id = ?", (face,)).fetchall()
     return [value for each in rows for value in each if isinstance(value, bytes)]
-
-
-_SCRIPT = """
-import sys
-from likeness.gallery.embedded import encryption, open_embedded
-from likeness.gallery.keys import OwnerKey
-encryption._BATCH = 3
-key, other = OwnerKey(b"k" * 32), OwnerKey(b"o" * 32)
-where, what = sys.argv[1:]
-try:
-    gallery = open_embedded(where, space=None, dimension=None, create=False, key=key)
-except Exception:
-    gallery = open_embedded(where, space=None, dimension=None, create=False, key=other)
-print("ready", flush=True)
-told = lambda done, total: None
-if what == "rotate":
-    gallery.rotate_key(other, data_key=True, progress=told)
-else:
-    getattr(gallery, what)(progress=told)
-print("done", flush=True)
-"""
-
-
-def run_killed(path, what, chance):
-    """Do it in a process that is killed at random moments, again and again until one gets to the end; how many died."""
-    killed = 0
-    while True:
-        process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(_SCRIPT), str(path), what],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)])},
-        )
-        process.stdout.readline()
-        if killed < 4:
-            time.sleep((killed + 1) * chance.uniform(0.005, 0.04))  # the first one dies for certain
-            process.send_signal(signal.SIGKILL)
-        ended = "done" in process.communicate(timeout=60)[0]
-        if ended:
-            return killed
-        killed += 1
-
-
-@pytest.mark.parametrize("what", ["encrypt", "rotate"])
-def test_killed_at_any_moment_it_goes_on_and_loses_nothing(embedded_at, tmp_path, what):
-    path = tmp_path / "people.likeness"
-    with embedded_at(key=KEY if what == "rotate" else None) as gallery:
-        fill(gallery, people=60)
-        gallery.snapshot(tmp_path / "snap")
-        before = told(gallery)
-    cell = some_cell(path)
-    assert run_killed(path, what, random.Random(what)) >= 1
-    key = OTHER if what == "rotate" else KEY
-    for at in ("people.likeness", "snap"):
-        with embedded_at(at=at, key=key) as gallery:
-            assert told(gallery) == before
-            assert [finding for finding in gallery.check() if not finding.ok] == []
-    left = everything(tmp_path)
-    assert plain_in(left, people=60) == []
-    assert cell not in left
