@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -123,6 +124,26 @@ def test_what_an_index_will_take_is_said_about_right(indexed, exact):
     assert 0.5 < index.estimate_bytes(DIMENSION, faces) / taken < 2
     message = {finding.name: finding.message for finding in exact.check(sample=10)}["index"]
     assert "MB" in message
+
+
+def test_of_two_who_build_one_index_one_builds_it_and_the_other_waits(postgres_database):
+    uri, made = f"{postgres_database}&gallery=built-twice", []
+
+    def note(_connection, _cursor, statement, *_):
+        if statement.startswith(("CREATE INDEX CONCURRENTLY", "DROP INDEX")):
+            made.append(statement.split()[0])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    with open_postgres(uri, space=SPACE, dimension=DIMENSION, create=True, approximate_above=100) as gallery:
+        gallery.add([NewFace(f"P{row}", VECTORS[row], b"", f"{row:064x}") for row in range(1000)])
+        with (
+            ThreadPoolExecutor(2) as pool,
+            open_postgres(uri, space=SPACE, dimension=DIMENSION, create=False, approximate_above=100) as other,
+        ):
+            first, second = pool.submit(gallery.build_index), pool.submit(other.build_index)
+            assert first.result(60) == second.result(60) == "hnsw-halfvec"
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert made == ["CREATE"]
 
 
 def test_an_index_that_was_left_unfinished_is_built_anew(indexed, postgres_database):

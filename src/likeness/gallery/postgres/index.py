@@ -7,6 +7,7 @@ The server keeps it up to date by itself with every face that is added or erased
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -27,6 +28,7 @@ _MOST_BREADTH = 1_000
 _LOOKED_AT = 100_000
 """How many faces a search under filters may pass over before it gives up (pgvector's own default is 20,000)."""
 _EVERY_S = 0.5
+_LOCK = 0x4C6B4978  # "LkIx": an advisory lock of PostgreSQL, while an index is built
 
 
 def index_name(vectors: str) -> str:
@@ -74,7 +76,7 @@ def tune(connection: Connection, state: State, count: int) -> None:
 
 
 def build(server: Server, progress: Callable[[int, int], None], *, of_next: int | None = None) -> None:
-    """Build the index, unless there is one; others search and write meanwhile.
+    """Build the index, unless there is one; others search and write meanwhile. Of several who build it one does.
 
     With `of_next`, a dimension, it is one of the vectors that a re-embedding has filled in, before they take over.
 
@@ -103,20 +105,38 @@ def build(server: Server, progress: Callable[[int, int], None], *, of_next: int 
         connection.execute(text("SET lock_timeout = 0"))
         telling.start()
         try:
-            if built is False:
-                connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {index_name(vectors)}"))
-            connection.execute(
-                text(
-                    f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index_name(vectors)} ON {vectors} "
-                    f"USING hnsw ((vec::halfvec({dimension})) halfvec_ip_ops) "
-                    f"WITH (m = {_LINKS}, ef_construction = {_BUILD_BREADTH})"
-                )
-            )
+            _take_turn(connection, vectors)
+            _create(connection, vectors, dimension)
         finally:
             ended.set()
             telling.join()
-            plain.invalidate()  # its time limits were lifted: it is not for others
+            plain.invalidate()  # its time limits were lifted, and it holds the turn: it is not for others
     progress(faces, faces)
+
+
+def _take_turn(connection: Connection, vectors: str) -> None:
+    """Wait until nobody else builds the index.
+
+    By asking again and again: who waits inside a statement holds a snapshot, and whoever builds waits for that to end.
+    """
+    ask = text("SELECT pg_try_advisory_lock(:key, hashtext(:vectors))")
+    while not connection.execute(ask, {"key": _LOCK, "vectors": vectors}).scalar():
+        time.sleep(_EVERY_S)
+
+
+def _create(connection: Connection, vectors: str, dimension: int) -> None:
+    built = _state_of(connection, vectors)
+    if built:
+        return
+    if built is False:
+        connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {index_name(vectors)}"))
+    connection.execute(
+        text(
+            f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index_name(vectors)} ON {vectors} "
+            f"USING hnsw ((vec::halfvec({dimension})) halfvec_ip_ops) "
+            f"WITH (m = {_LINKS}, ef_construction = {_BUILD_BREADTH})"
+        )
+    )
 
 
 def _tell(
