@@ -43,6 +43,11 @@ def signed_by(body: bytes, signature: str, key: str, *, now_s: float, fresh_s: f
     return hmac.compare_digest(right.encode(), signature.encode()) and abs(now_s - at_s) <= fresh_s
 
 
+def has_key(settings: Settings) -> bool:
+    """Whether there is a key to sign with, long enough to be one."""
+    return len(settings.webhook_secret.get_secret_value()) >= SHORTEST_KEY
+
+
 def expect_allowed(url: str, settings: Settings) -> str:
     """Let an address pass that may be told.
 
@@ -62,7 +67,7 @@ def expect_allowed(url: str, settings: Settings) -> str:
         raise CallbackRefused(
             f"{parts.hostname}:{port} may not be told", hint="the operator allows hosts by the setting webhook_hosts"
         )
-    if len(settings.webhook_secret.get_secret_value()) < SHORTEST_KEY:
+    if not has_key(settings):
         raise SettingsError(
             "there is no key to sign with", hint=f"set webhook_secret to {SHORTEST_KEY} characters or more, by chance"
         )
