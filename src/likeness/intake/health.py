@@ -63,5 +63,6 @@ def _callbacks(settings: Settings) -> Finding:
     if not settings.webhook_hosts:
         return Finding("webhooks", True, "nobody is called back (the setting webhook_hosts)")
     if not has_key(settings):
-        return Finding("webhooks", False, f"webhook_hosts is set without a webhook_secret of {SHORTEST_KEY} letters or more")
+        words = f"webhook_hosts is set without a webhook_secret of {SHORTEST_KEY} letters or more"
+        return Finding("webhooks", False, words)
     return Finding("webhooks", True, f"{len(settings.webhook_hosts)} hosts may be called back, signed")
