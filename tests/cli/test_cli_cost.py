@@ -58,3 +58,13 @@ def test_every_command_has_help_and_takes_json():
         assert command.help
         for each in getattr(command, "commands", {"": command}).values():
             assert "--json" in {option for parameter in each.params for option in parameter.opts}, (name, each.name)
+
+
+def test_a_bot_without_a_token_is_told_so_before_its_libraries_are_loaded():
+    code = (
+        "import sys; from likeness.cli import run; code = run(['bot']); "
+        "print(code, sorted({'aiogram', 'aiohttp'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "the bot has no token" in done.stderr
+    assert done.stderr.splitlines()[-1] == "2 []"

@@ -102,7 +102,7 @@ def test_forgetting_names_snapshots_that_were_moved_and_does_not_count_them(cli,
         assert cli("gallery", "snapshot", tmp_path / name).code == 0
     (tmp_path / "moved").rename(tmp_path / "away")
     said = cli("people", "forget", names[0], "--yes").out
-    assert "1 snapshots purged, 1 not found" in said
+    assert "1 snapshot purged, 1 not found" in said
     assert f"not found: {tmp_path / 'moved'}" in said
     assert "out of reach" in said
 

@@ -27,6 +27,12 @@ def test_a_dry_run_shows_who_is_due_and_erases_nobody(cli, names, overdue):
     assert len(cli("people", "list", "--json").lines) == len(names)
 
 
+def test_a_dry_run_says_so_when_nobody_is_due(cli):
+    shown = cli("people", "purge", "--dry-run")
+    assert (shown.code, shown.out) == (0, "")
+    assert "nobody is due" in shown.err
+
+
 def test_a_purge_erases_those_and_prints_no_name(cli, names, overdue):
     done = cli("people", "purge", "--progress")
     assert (done.code, "2 people erased" in done.out) == (0, True)

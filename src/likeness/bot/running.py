@@ -23,7 +23,8 @@ from likeness.bot.handlers import make_router
 from likeness.bot.passing import Admission, Telling, Turns
 from likeness.bot.polling import Patience, poll, token_refused
 from likeness.bot.state import State
-from likeness.errors import LikenessError, SettingsError
+from likeness.bot.token import token_of
+from likeness.errors import LikenessError
 from likeness.settings import Settings
 
 _FIRST_BACK_OFF_S = 1.0
@@ -40,9 +41,7 @@ async def run(settings: Settings, stop: asyncio.Event, say: Callable[[str], None
         SettingsError: there is no token, Telegram refuses it, or an address cannot be used.
         Conflict: the state is of another token. StorageError: it cannot be kept.
     """
-    token = settings.bot_token.get_secret_value()
-    if not token:
-        raise SettingsError("the bot has no token", hint="get one from BotFather, and set LIKENESS_BOT_TOKEN")
+    token = token_of(settings)
     _quiet_libraries()
     async with AsyncExitStack() as stack:
         bot = _open_bot(settings, token)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from likeness.bot.token import token_of
 from likeness.cli.flags import Flags, common_options
 from likeness.errors import ExtraMissing, SettingsError
 from likeness.logs import write_logs
@@ -55,6 +56,7 @@ def bot(
     }
     flags.values |= {name: value for name, value in given.items() if value is not None}
     settings = flags.settings
+    token_of(settings)  # said at once where there is none
     try:
         from likeness.bot.running import run_until_signalled
     except ImportError as error:

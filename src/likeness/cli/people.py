@@ -238,10 +238,11 @@ def forget(flags: Flags, persons: tuple[str, ...], expired: bool, prove: bool, y
             if flags.output.as_json:
                 flags.output.json(proofs[-1].as_dict() if prove else done.as_dict())
             else:
+                faces = counted(done.faces, "face", "faces")
+                purged = counted(len(done.snapshots_purged), "snapshot", "snapshots")
                 flags.output.text(
-                    f"forgotten: {person.name} ({done.person_id}); {done.faces} faces erased, "
-                    f"{len(done.snapshots_purged)} snapshots purged, {len(done.snapshots_not_found)} not found; "
-                    "searches find nothing of them any more"
+                    f"forgotten: {person.name} ({done.person_id}); {faces} erased, {purged} purged, "
+                    f"{len(done.snapshots_not_found)} not found; searches find nothing of them any more"
                 )
                 for path in done.snapshots_not_found:
                     flags.output.text(f"  not found: {path}; if it was moved and not deleted, it still holds them")

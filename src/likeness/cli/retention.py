@@ -72,6 +72,9 @@ def _show_due(flags: Flags, due: list[Fate]) -> None:
         for fate in due:
             flags.output.json(fate.as_dict())
         return
+    if not due:
+        flags.output.say("nobody is due")
+        return
     rows = [(fate.person.id, fate.person.name, fate.person.faces, fate.person.retain_until) for fate in due]
     flags.output.table(("id", "name", "faces", "keep until"), rows)
     flags.output.say(f"{counted(len(due), 'person', 'people')} would be erased")
