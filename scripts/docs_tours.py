@@ -34,12 +34,13 @@ _PORT = 8000
 
 @dataclass
 class Step:
-    """One command or statement of a tour, what the page says that it prints, and what it printed."""
+    """One command or statement of a tour, what the page says that it prints, what it printed, and its exit code."""
 
     kind: str
     source: str
-    told: str
+    told: str = ""
     printed: str = ""
+    code: int = 0
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Walk:
 
     def take(self, step: Step) -> None:
         """Do a step, and keep what it prints."""
-        text = self._python(step.source) if step.kind == "pycon" else self._command(step.source)
+        step.code, text = (0, self._python(step.source)) if step.kind == "pycon" else self._command(step.source)
         text = text.replace(f"{self.folder}/", "").replace(f":{self.port}", f":{_PORT}" if self.port else ":0")
         step.printed = "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
 
@@ -64,16 +65,18 @@ class Walk:
         for server in self.servers:
             server.wait(timeout=30)
 
-    def _command(self, line: str) -> str:
+    def _command(self, line: str) -> tuple[int, str]:
         if line.startswith("export "):
-            os.environ.update(dict(word.split("=", 1) for word in shlex.split(line)[1:]))
-            return ""
+            for name, _, value in (word.partition("=") for word in shlex.split(line)[1:]):
+                os.environ[name] = _expanded(value)
+            return 0, ""
         line = line.replace(f":{_PORT}", f":{self.port}") if self.port else line
         if line.endswith(" &"):
             self._start(shlex.split(line.removesuffix("&")))
-            return ""
+            return 0, ""
         if line.startswith("likeness ") and not re.search(r"[|;&<>$]", line):
-            return _captured(lambda: run(shlex.split(line)[1:]))
+            words = [_expanded(word) for word in shlex.split(line)[1:]]
+            return _captured(lambda: run(words))
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         told = subprocess.run(
             ["sh", "-c", f"exec 2>&1\n{line}"],
@@ -82,11 +85,11 @@ class Walk:
             text=True,
             check=False,
         )
-        return told.stdout
+        return told.returncode, told.stdout
 
     def _python(self, source: str) -> str:
         code = compile(source + "\n", "<tour>", "single")
-        return _captured(lambda: exec(code, self.names))
+        return _captured(lambda: exec(code, self.names))[1]
 
     def _start(self, words: list[str]) -> None:
         with socket.socket() as free:
@@ -184,11 +187,15 @@ def main(arguments: list[str]) -> int:
     return min(wrong, 1)
 
 
-def _captured(work: Any) -> str:
+def _expanded(word: str) -> str:
+    return str(Path(word).expanduser()) if word.startswith("~") else word
+
+
+def _captured(work: Any) -> tuple[Any, str]:
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        work()
-    return out.getvalue()
+        given = work()
+    return given, out.getvalue()
 
 
 if __name__ == "__main__":
