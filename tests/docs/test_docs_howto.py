@@ -110,18 +110,25 @@ class Stage:
             return
         command = [sys.executable, "-c", "from likeness.cli import main; main()", *line.split()[1:]]
         with (self.folder / "worker.log").open("wb") as log:
-            self.workers.append(subprocess.Popen(command, stdout=log, stderr=log))
+            worker = subprocess.Popen(command, stdout=log, stderr=log)
+        self.workers.append(worker)
+        deadline = time.monotonic() + 120
+        while worker.poll() is None and not self._said() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert re.search("watching|Working", self._said()), f"{line}\n{self._said()}"
+
+    def _said(self) -> str:
+        return (self.folder / "worker.log").read_text("utf-8")
 
     def end(self) -> None:
         """End what runs; whoever ended before has failed."""
         self.walk.end()
         self.walk.servers.clear()
-        time.sleep(3 if self.workers else 0)
         while self.workers:
             worker = self.workers.pop()
-            assert worker.poll() is None, (self.folder / "worker.log").read_text()
+            assert worker.poll() is None, self._said()
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(60) == 0, (self.folder / "worker.log").read_text()
+            assert worker.wait(60) == 0, self._said()
 
 
 @pytest.fixture
