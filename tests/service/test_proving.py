@@ -11,9 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness.errors import StorageError
+from likeness.gallery.base import NewFace
 from likeness.gallery.embedded import ann
 from likeness.gallery.scanning import SHORTEST, pieces, scan, scan_here
+from likeness.intake.erasure import Written
+from likeness.intake.records import Arrival, open_records
+from likeness.service.media import Media
 from likeness.service.proving import forget_with_proof
+from likeness.settings import Settings
 
 
 @settings(max_examples=60, deadline=None)
@@ -106,3 +111,31 @@ def test_what_is_also_somebody_elses_is_told_apart(people, names):
     assert proof.proved
     assert proof.shared >= 1
     assert names[0] in people.gallery.person(other.id).profile["knows"]
+
+
+@pytest.fixture
+def elsewhere(people, tmp_path, names):
+    """Records in which a photo waits to be enrolled, and a storage with the pictures, of the first person."""
+    people.media = Media(str(tmp_path / "kept"))
+    faces = people.gallery.faces(people.gallery.person(names[0]).id)
+    people.media.keep([NewFace(names[0], face.embedding, face.crop_jpeg, face.photo_sha256) for face in faces])
+    people.elsewhere = Written(Settings.load({"records": str(tmp_path / "arrivals.db")}))
+    with open_records(str(tmp_path / "arrivals.db")) as records:
+        records.note(Arrival("a0", "file:///in/0.jpg", "waiting", name=names[0].upper()))
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_records_and_the_storage_are_asked_whether_all_is_gone(people, names):
+    person = people.gallery.person(names[0])
+    assert (people.elsewhere.left(person), people.media.left(person.name)) == (1, 4)
+    assert forget_with_proof(people, names[0]).proved
+    assert (people.elsewhere.left(person), people.media.left(person.name)) == (0, 0)
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(("careless", "left"), [("records", 1), ("storage", 4)])
+def test_what_the_records_or_the_storage_still_have_is_no_proof(people, names, monkeypatch, careless, left):
+    kind = Written if careless == "records" else Media
+    monkeypatch.setattr(kind, "erase", lambda *given, **how: None)
+    proof = forget_with_proof(people, names[0])
+    assert (proof.proved, proof.found, proof.files_found_in) == (False, left, ())

@@ -32,6 +32,11 @@ class Written(Elsewhere):
             if records is not None:
                 records.forget_person(person.id, person.name)
 
+    def left(self, person: Person) -> int:
+        """See `Elsewhere`."""
+        with self._records() as records:
+            return 0 if records is None else records.naming(person.id, person.name)
+
     def rename(self, before: Person, after: Person) -> None:
         """See `Elsewhere`."""
         with self._records() as records:

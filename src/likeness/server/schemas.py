@@ -260,7 +260,7 @@ class ProofAnswer(Answering):
     method: Literal["files", "answers"]
     files_scanned: int
     bytes_scanned: int
-    patterns: int = Field(description="Pieces of what identified the person that were looked for.")
+    patterns: int = Field(description="Pieces of what identified the person that were looked for, and questions asked.")
     found: int
     shared: int = Field(description="Pieces that are there because they are also somebody else's who stays.")
     covers: str = Field(description="What the proof is about, and what not.")

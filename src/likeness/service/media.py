@@ -152,6 +152,17 @@ class Media:
             )
         return None
 
+    def left(self, name: str) -> int:
+        """How many pictures lie in the folder of a name; 0 where there is no storage any more.
+
+        Raises:
+            StorageError, RemoteError: it cannot be asked.
+        """
+        try:
+            return sum(1 for _ in self._listed(f"{folder_of(name)}/"))
+        except StorageMissing:
+            return 0
+
     def compare(self, gallery: Gallery) -> Compared:
         """What of a gallery's pictures is not there, and what is there that should not be."""
         wanted = {key for key, _ in _pictures(gallery)}

@@ -19,13 +19,13 @@ from likeness.types import Person
 
 OF_FILES = (
     "Files of this gallery and of its snapshots that are where they were made. Not looked at: copies that were moved "
-    "or made by hand, backups, and what the disk itself may keep of blocks that files gave back; the records of "
-    "arrivals and the storage, from which they were erased; messages that still wait in a queue."
+    "or made by hand, backups, and what the disk itself may keep of blocks that files gave back; messages that still "
+    "wait in a queue. The records of arrivals and the storage were asked, not read byte by byte."
 )
 OF_ANSWERS = (
-    "What the server answers, and snapshots on this machine. Not looked at: the server's own files, logs, replicas and "
-    "backups, which may hold deleted rows until they are written over (PostgreSQL: VACUUM; Elasticsearch: a merge); "
-    "the records of arrivals and the storage, from which they were erased; messages that still wait in a queue."
+    "What the server, the records of arrivals and the storage answer, and snapshots on this machine. Not looked at: "
+    "the server's own files, logs, replicas and backups, which may hold deleted rows until they are written over "
+    "(PostgreSQL: VACUUM; Elasticsearch: a merge); messages that still wait in a queue."
 )
 
 
@@ -36,7 +36,7 @@ class Proof:
     Attributes:
         method: `files` where the bytes of all files were looked through, `answers` where a server was asked.
         files_scanned, bytes_scanned: what was read.
-        patterns: how many pieces of what identified the person were looked for (of answers: questions asked).
+        patterns: how many pieces of what identified the person were looked for, and questions asked.
         found: how many were there; 0 is the proof.
         shared: of those that were there, how many are also somebody else's who stays (such as one half of a name, or
             the same photo); these are not counted as found.
@@ -77,6 +77,7 @@ def forget_with_proof(people: Roster, name_or_id: str) -> Proof:
     Raises:
         PersonNotFound: nobody has that id or name.
         StorageError: something of theirs is left, or a file could not be looked through.
+        RecordsUnavailable, RemoteError: the records of arrivals or the storage cannot be asked.
     """
     gallery = people.gallery
     person = gallery.person(name_or_id)
@@ -92,6 +93,7 @@ def forget_with_proof(people: Roster, name_or_id: str) -> Proof:
     left = [piece for piece in there if piece not in shared]
     where = tuple(path for path in map(str, files) if left and scan([Path(path)], left).found)
     asked, answered = (0, 0) if isinstance(gallery, Provable) else _asked(gallery, person, faces)
+    asked, answered = asked + 2, answered + _elsewhere(people, person)
     found = len(left) + answered
     people.note(
         "forget-proof",
@@ -166,3 +168,9 @@ def _asked(gallery: Gallery, person: Person, faces: list[StoredFace]) -> tuple[i
     photos = sorted({face.photo_sha256 for face in faces})
     known += sum(any(f.person_id == person.id for f in gallery.faces(photo_sha256=photo)) for photo in photos)
     return 2 + len(faces) + len(photos), known
+
+
+def _elsewhere(people: Roster, person: Person) -> int:
+    """How much the records of arrivals and the storage still have of somebody."""
+    pictures = 0 if people.media is None else people.media.left(person.name)
+    return people.elsewhere.left(person) + pictures

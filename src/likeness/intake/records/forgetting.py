@@ -28,6 +28,15 @@ def forget_person(connection: Connection, person_id: str, name: str) -> int:
     return len(contents)
 
 
+def naming(connection: Connection, person_id: str, name: str) -> int:
+    """How many results name a person, and how many photos came to enrol somebody of that name."""
+    called = _called(connection, name)
+    answers = connection.execute(sa.select(sa.func.count()).where(named.c.person == person_id)).scalar_one()
+    return answers + sum(
+        connection.execute(sa.select(sa.func.count()).where(photos.c.name == each)).scalar_one() for each in called
+    )
+
+
 def merge_person(connection: Connection, source: tuple[str, str], into: tuple[str, str]) -> None:
     """Let what names `source`, by id and name, count as naming `into` too."""
     (old_id, old_name), (new_id, new_name) = source, into

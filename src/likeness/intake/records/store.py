@@ -237,6 +237,11 @@ class Records:
         empty_log(self._engine)
         return count
 
+    def naming(self, person_id: str, name: str) -> int:
+        """How many results and arrivals name a person."""
+        with self._read() as connection:
+            return forgetting.naming(connection, person_id, name)
+
     def rename_person(self, before: str, after: str) -> None:
         """Let what names a person by a former name go when they are forgotten."""
         with self._write() as connection:
