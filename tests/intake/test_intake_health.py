@@ -21,8 +21,13 @@ def seen(tmp_path):
     return look
 
 
-def test_without_workers_all_is_well_and_nothing_is_made(seen, tmp_path):
-    found = seen()
+@pytest.mark.parametrize(("of_queue", "of_records"), [("", ""), ("file://", "sqlite:///")])
+def test_without_workers_all_is_well_and_nothing_is_made(seen, tmp_path, of_queue, of_records):
+    found = seen(
+        queue=f"{of_queue}{tmp_path / 'queue.db'}",
+        spool=f"{of_queue}{tmp_path / 'spool'}",
+        records=f"{of_records}{tmp_path / 'arrivals.db'}",
+    )
     assert all(finding.ok for finding in found.values())
     assert "none yet" in found["queue"].message
     assert list(tmp_path.iterdir()) == []

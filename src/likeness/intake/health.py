@@ -28,7 +28,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _place(name: str, uri: str, made_by: str, look: Callable[[], str]) -> Finding:
-    if "://" not in uri and not Path(uri).expanduser().exists():
+    path = uri.removeprefix("file://").removeprefix("sqlite:///")
+    if "://" not in path and not Path(path).expanduser().exists():
         return Finding(name, True, f"none yet at {uri}; {made_by}")
     try:
         return Finding(name, True, f"{masked(uri)}: {look()}")
