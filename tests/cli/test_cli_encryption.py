@@ -43,6 +43,8 @@ def test_a_gallery_is_encrypted_asked_rotated_and_decrypted(
     monkeypatch.setenv("LIKENESS_GALLERY_KEY_FILE", other)
     assert cli("identify", probe, "--json").lines == before
 
+    asked = cli("gallery", "decrypt")
+    assert (asked.code, "say --yes" in asked.err) == (2, True)
     assert cli("gallery", "decrypt", "--yes").code == 0
     monkeypatch.delenv("LIKENESS_GALLERY_KEY_FILE")
     assert cli("identify", probe, "--json").lines == before

@@ -31,7 +31,9 @@ def test_a_gallery_is_migrated_and_the_settings_file_names_the_new_one(
     assert file.stat().st_mode & 0o777 == 0o600
     [info] = cli("gallery", "info", "--json").lines
     assert (info["engine"], info["people"]) == ("postgresql", len(names))
-    assert "compared" in cli("gallery", "migrate", target, tmp_path / "back.gallery").out
+    told = cli("gallery", "migrate", target, "back.gallery").out
+    assert "compared" in told
+    assert told.endswith('\n  gallery = "back.gallery"\n')
     same = cli("gallery", "migrate", gallery_path, gallery_path)
     assert (same.code, "already" in same.err) == (5, True)
 
@@ -82,3 +84,12 @@ def test_a_target_into_which_not_all_has_come_is_deleted_so_that_one_can_begin_a
     done = cli("gallery", "delete", "--yes", "--gallery", target)
     assert (done.code, "deleted" in done.out) == (0, True), done.err
     assert cli("gallery", "info", "--gallery", target).code == 4
+
+
+@pytest.mark.parametrize(("value", "mode"), [("people.gallery", 0o644), ("postgresql://u:secret@host/x", 0o600)])
+def test_a_settings_file_that_comes_to_hold_a_password_is_its_owners_alone(tmp_path, value, mode):
+    file = tmp_path / "likeness.toml"
+    file.write_text("threads = 1\n")
+    file.chmod(0o644)
+    write_setting(file, "gallery", value)
+    assert file.stat().st_mode & 0o777 == mode

@@ -217,3 +217,14 @@ def test_a_file_name_in_another_encoding_is_printed_all_the_same(shell, samples,
     done = shell("describe", tmp_path, "--json")
     assert done.code == 0
     assert done.lines[0]["path"].encode("utf-8", "surrogateescape") == photo
+
+
+def test_faces_of_one_photo_are_numbered_from_the_left(cli, gallery_path, samples):
+    told = cli("identify", samples / "group.jpg").out.splitlines()
+    [found] = cli("identify", samples / "group.jpg", "--json").lines
+    assert told[0].endswith(": 5 faces, numbered from the left")
+    by_place = sorted(found["answers"], key=lambda answer: answer["face"]["box"][0])
+    assert by_place != found["answers"]
+    nearest = [answer["candidates"][0]["name"] for answer in by_place]
+    assert [line[2:4] for line in told if line[2:3].isdigit()] == ["1.", "2.", "3.", "4.", "5."]
+    assert all(name in line for name, line in zip(nearest, [line for line in told if line[2:3].isdigit()], strict=True))

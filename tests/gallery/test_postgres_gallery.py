@@ -137,9 +137,22 @@ def test_a_deleted_gallery_is_gone_with_its_tables_and_its_neighbours_stay(galle
         (lambda uri: "postgresql://u:secret-word@127.0.0.1:1/x?connect_timeout=2", GalleryUnreachable),
         (lambda uri: "postgresql://u:secret-word@127.0.0.1:port/x", SettingsError),
         (lambda uri: uri.partition("&gallery=")[0] + "&gallery=%0A", SettingsError),
+        (lambda uri: uri.replace("&gallery=", "&galery="), SettingsError),
+        (lambda uri: "postgresql:/u:secret-word@127.0.0.1/x", SettingsError),
+        (lambda uri: "postgresq://u:secret-word@127.0.0.1/x", SettingsError),
         (lambda uri: uri + "-none-yet", GalleryMissing),
     ],
-    ids=["no database", "no such user", "nobody there", "no address", "no name", "no gallery"],
+    ids=[
+        "no database",
+        "no such user",
+        "nobody there",
+        "no address",
+        "no name",
+        "no such option",
+        "a slash too few",
+        "no such engine",
+        "no gallery",
+    ],
 )
 def test_what_is_wrong_with_an_address_is_said_without_its_password(postgres_uri, change, error):
     with pytest.raises(error) as told:

@@ -56,6 +56,7 @@ def lfw(flags: Flags, data: Path | None, report: Path | None, plot: Path | None,
     if data is None and DATA_VARIABLE not in os.environ and not (DEFAULT_DATA / "lfw").is_dir():
         raise click.UsageError("no data set is named: name the folder that holds lfw/ with --data")
     photos = Lfw.find(data)
+    flags.output.say(f"photos of {photos.folder}")
     recognizer = flags.recognizer(many=True)
     cache = Path(flags.settings.cache).expanduser() / "evaluation"
     with flags.output.progress("LFW photos") as progress:

@@ -58,8 +58,10 @@ class Flags:
 
         return Recognizer(self.settings, say=self.output.say, threads=1 if many else None)
 
-    def people(self, *, create: bool = False, many: bool = False, with_model: bool = True) -> People:
-        """The gallery, opened for the use cases; see `likeness.service.open_people`."""
+    def people(
+        self, *, create: bool = False, many: bool = False, with_model: bool = True, remarks: bool = True
+    ) -> People:
+        """The gallery, opened for the use cases; see `likeness.service.open_people`. `remarks` are said on stderr."""
         from likeness.service import open_people
 
         return open_people(
@@ -67,7 +69,7 @@ class Flags:
             create=create,
             with_model=with_model,
             actor=actor(),
-            say=self.output.say,
+            say=self.output.say if remarks else lambda text: None,
         )
 
 

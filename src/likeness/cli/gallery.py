@@ -173,7 +173,7 @@ def build_index(flags: Flags) -> None:
     if flags.output.as_json:
         flags.output.json({"index": used})
     else:
-        flags.output.text(f"searches use: {used}")
+        flags.output.text(f"the index is up to date; searches use: {used}")
 
 
 gallery.add_command(migrate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +54,8 @@ def encrypt(flags: Flags) -> None:
     """
     from likeness.service import encrypting
 
-    with flags.people(with_model=False) as opened, flags.output.progress("encrypting") as progress:
+    # Without the remark that the gallery is not encrypted yet, and what would do it.
+    with flags.people(with_model=False, remarks=False) as opened, flags.output.progress("encrypting") as progress:
         done = encrypting.encrypt(opened, progress=progress)
     _tell(flags, done, "encrypted")
 
@@ -68,6 +70,8 @@ def decrypt(flags: Flags, yes: bool) -> None:
     from likeness.service import encrypting
 
     if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("what was encrypted becomes readable: say --yes where nobody can be asked")
         click.confirm(
             "Store pictures, embeddings and names readable for whoever can read the file?", abort=True, err=True
         )

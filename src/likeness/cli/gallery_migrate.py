@@ -63,9 +63,8 @@ def migrate(flags: Flags, source: str, target: str, switch: bool, sample: int, p
     if file is not None:
         flags.output.text(f"{file} names it now")
     else:
-        flags.output.text(
-            f"to use it: --gallery, LIKENESS_GALLERY, or in likeness.toml\n  gallery = {_quoted(masked(target))}"
-        )
+        flags.output.text("to use it: --gallery, LIKENESS_GALLERY, or in likeness.toml")
+        flags.output.text(f"  gallery = {_quoted(masked(target))}")
     flags.output.say("the old gallery still holds everybody: delete it when the new one has proved itself")
 
 
@@ -75,6 +74,8 @@ def _file_to_switch(flags: Flags) -> Path:
     Raises:
         click.UsageError: there is none, or something else decides.
     """
+    from platformdirs import user_config_path
+
     from likeness.settings import settings_file
 
     origin = flags.settings.origin("gallery")
@@ -83,18 +84,24 @@ def _file_to_switch(flags: Flags) -> Path:
         raise click.UsageError(f"--switch writes a settings file, but the gallery is set by {name}: change that")
     file = settings_file(os.environ, flags.values.get("config"))
     if file is None:
-        raise click.UsageError("--switch writes the settings file in use, but there is none: make likeness.toml first")
+        raise click.UsageError(
+            "--switch writes the settings file in use, but there is none: make an empty likeness.toml here, "
+            f"or {user_config_path('likeness') / 'config.toml'}"
+        )
     return file
 
 
 def write_setting(file: Path, name: str, value: str) -> None:
     """Set one value in a settings file, and leave everything else in it, comments included, as it is.
 
+    A file that holds a password from then on is for its owner alone.
+
     Raises:
         SettingsError: the file cannot be written, or is laid out in a way that is not understood.
     """
     import tomllib
 
+    from likeness.addresses import masked
     from likeness.errors import SettingsError
 
     try:
@@ -108,7 +115,7 @@ def write_setting(file: Path, name: str, value: str) -> None:
         handle, aside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as opened:
             opened.write(after)
-        Path(aside).chmod(file.stat().st_mode & 0o777)
+        Path(aside).chmod(file.stat().st_mode & (0o777 if masked(value) == value else 0o700))
         Path(aside).replace(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{file} cannot be changed: {error}", hint=f"set {name} in it by hand") from error

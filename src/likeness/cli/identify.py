@@ -129,7 +129,9 @@ def _show(output: Output, found: Identified, floor: float) -> None:
         output.failed(found.photo.path, found.photo.error.as_dict())
         return
     count = len(found.answers)
-    output.text(f"{found.photo.path}: {'no face' if not count else 'a face' if count == 1 else f'{count} faces'}")
-    for answer in found.answers:
-        for line in answer_lines(answer, floor):
+    several = f"{count} faces, numbered from the left"
+    output.text(f"{found.photo.path}: {'no face' if not count else 'a face' if count == 1 else several}")
+    for number, answer in enumerate(sorted(found.answers, key=lambda each: each.face.box_xyxy_px[0]), 1):
+        first, *more = answer_lines(answer, floor)
+        for line in (f"{number}. {first}" if count > 1 else first, *more):
             output.text(f"  {line}")

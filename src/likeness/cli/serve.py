@@ -48,7 +48,9 @@ def serve(flags: Flags, /, host: str, port: int, ui: bool, **options: Any) -> No
         from likeness.server.logs import set_up_logs
         from likeness.server.middleware import is_loopback
     except ImportError as error:
-        raise ExtraMissing(f"this needs {error.name}", hint="pip install 'likeness[serve]'") from error
+        raise ExtraMissing(
+            f"this needs {error.name}", hint=f"pip install 'likeness[{'ui' if ui else 'serve'}]'"
+        ) from error
     if bool(options["tls_cert"]) != bool(options["tls_key"]):
         raise click.UsageError("--tls-cert and --tls-key belong together")
     if options["tls_cert"]:
@@ -78,7 +80,7 @@ def serve(flags: Flags, /, host: str, port: int, ui: bool, **options: Any) -> No
         sockets = serving.listen(host, port)
         own = f"[{host}]" if ":" in host else host
         address = f"{'https' if tls else 'http'}://{own}:{sockets[0].getsockname()[1]}"
-        flags.output.say(f"Likeness listens on {address} (the API is below /v1)")
+        flags.output.say(f"Likeness listens on {address} (the API is below /v1{', the web app at /ui' if ui else ''})")
         # uvicorn ends on SIGTERM and then sends it once more: without this, nothing below would be tidied up.
         signal.signal(signal.SIGTERM, lambda number, frame: None)
         serving.run(app, sockets, tls_cert=options["tls_cert"], tls_key=options["tls_key"])

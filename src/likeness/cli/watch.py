@@ -64,7 +64,7 @@ def watch(flags: Flags, place: str, every_s: float, once: bool, names: Any, quie
             stack.enter_context(_woken_by_changes(storage, alarm, flags.output))
         tally = _Tally(flags.output)
         if not once:
-            flags.output.say("watching; Ctrl-C ends it")
+            flags.output.say("watching; `likeness worker` answers what is sent; Ctrl-C ends this")
         for done in watched.run(alarm.pause, every_s=every_s, once=once, stop=alarm.is_over):
             tally.add(done)
         tally.sum_up()

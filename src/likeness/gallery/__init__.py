@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from inspect import signature
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from likeness.gallery.keys import OwnerKey
 from likeness.gallery.transfer import Transferable, still_coming
 
 __all__ = ["Gallery", "open_gallery"]
+
+_ALMOST = re.compile(r"[a-z][a-z0-9+.-]+:/")
+"""A server's address that lacks a slash: taken for a path, its password would become a folder's name."""
 
 
 def open_gallery(
@@ -39,8 +43,13 @@ def open_gallery(
     """
     scheme, separator, _ = str(uri).partition("://")
     name = scheme if separator else "file"
-    if name not in plugins.targets("gallery"):
-        raise SettingsError(f"no gallery engine for {scheme}://", hint="a path opens the embedded gallery")
+    known = plugins.targets("gallery")
+    if name not in known or (not separator and _ALMOST.match(str(uri))):
+        shown = f"{scheme}://" if separator else f"{str(uri).partition(':')[0]}:/"
+        servers = ", ".join(f"{each}://" for each in sorted(known) if each != "file")
+        raise SettingsError(
+            f"no gallery engine for {shown}", hint=f"a path is a gallery in a file; a server's: {servers}"
+        )
     factory = plugins.load("gallery", name)
     more = {"key": key} if key is not None and "key" in signature(factory).parameters else {}
     gallery: Gallery = factory(uri, space=space, dimension=dimension, create=create, **more)

@@ -105,6 +105,16 @@ def _runs(settings: Settings, say: Callable[[str], None]) -> Finding:
     )
 
 
+def _same_space(settings: Settings, held: str) -> Finding:
+    """Whether the embedder makes vectors that those of the gallery may be compared with."""
+    embedding = settings.library().find(settings.embedder).manifest.embedding
+    made = "none" if embedding is None else embedding.space
+    if made == held:
+        return Finding("gallery: space", True, f"of {settings.embedder}, the embedder in use")
+    words = f"{held}, but {settings.embedder} makes vectors of {made}: name the model it was made with, or re-embed it"
+    return Finding("gallery: space", False, words)
+
+
 def _gallery(settings: Settings) -> Iterator[Finding]:
     try:
         with open_gallery(settings.gallery, create=False, key=key_of(settings)) as gallery:
@@ -112,6 +122,7 @@ def _gallery(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "gallery", True, f"{info.uri}: {info.people:,} people, {info.faces:,} faces, space {info.space}"
             )
+            yield _same_space(settings, info.space)
             yield from (Finding(f"gallery: {finding.name}", finding.ok, finding.message) for finding in gallery.check())
     except GalleryMissing:
         yield Finding("gallery", True, f"none yet at {masked(settings.gallery)}; enrolling makes it")

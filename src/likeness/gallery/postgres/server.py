@@ -32,6 +32,7 @@ from likeness.errors import (
     GalleryMissing,
     GalleryUnreachable,
     LikenessError,
+    SettingsError,
     StorageError,
     StorageFull,
     StorageRefused,
@@ -266,6 +267,11 @@ class Server:
         if connection_lost(error):
             words = f"the gallery at {at} does not answer: {first_line(error)}"
             return GalleryUnreachable(words, hint="is the server running, and the address right?")
+        if not state and "invalid connection option" in str(error.orig):
+            return SettingsError(
+                f"{at} cannot be used: {first_line(error)}",
+                hint="a gallery is named by ?gallery=NAME; what else the address may say is libpq's",
+            )
         return StorageError(f"the gallery at {at} refused: {type(error.orig).__name__} ({state})")
 
     def close(self) -> None:
