@@ -97,7 +97,7 @@ class Walk:
             self.port = free.getsockname()[1]
         command = [sys.executable, "-c", "from likeness.cli import main; main()", *words[1:], "--port", str(self.port)]
         self.servers.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline and self.servers[-1].poll() is None:
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/ready", timeout=5).close()
