@@ -283,13 +283,6 @@ def test_the_audit_trail_is_verified_and_its_seal_shows_later_whether_it_goes_on
     assert (done.code, "no seal" in done.err) == (2, True)
 
 
-def test_the_doctor_finds_all_well_with_and_without_a_gallery(cli, gallery_path):
-    [report] = cli("doctor", "--json").lines
-    assert report["ok"], report
-    gallery_path.unlink()
-    assert cli("doctor").code == 0
-
-
 def test_a_command_alone_shows_its_help_and_no_error(cli):
     for arguments in ((), ("people",)):
         done = cli(*arguments)
@@ -309,25 +302,6 @@ def test_an_interrupt_before_the_command_is_there_ends_quietly():
     )
     done = subprocess.run([sys.executable, "-c", early], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
-
-
-def test_an_extra_that_is_missing_is_said_to_be_needed_for_little(cli, monkeypatch):
-    monkeypatch.setattr("likeness.service.health.OPTIONAL", {"ann": ("no-such-package",)})
-    assert "not installed; needed only to search large galleries fast" in cli("doctor").out
-
-
-def test_the_doctor_finds_a_gallery_of_another_model(cli, tmp_path):
-    with open_gallery(tmp_path / "other.gallery", space="arcface-v9", dimension=512):
-        pass
-    done = cli("doctor", "--gallery", tmp_path / "other.gallery")
-    assert (done.code, "arcface-v9, but dlib-resnet-int8 makes vectors of dlib-resnet-v1" in done.out) == (1, True)
-
-
-def test_the_doctor_finds_a_cache_that_cannot_be_written(cli, tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("LIKENESS_CACHE", str(tmp_path / "file"))
-    done = cli("doctor")
-    assert (done.code, "cannot be written" in done.out) == (1, True)
 
 
 def test_errors_are_one_line_with_a_hint_or_one_json_object(shell):
